@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cptool.h - checkpoint, restore and migrate the tasks of a Linux cgroup
+ *
+ * Every function that can fail takes a struct cpt_err as its last argument,
+ * returns 0 on success and -1 on failure, and then has filled it in.
+ * Nothing here prints, exits or installs signal handlers. The functions start
+ * and trace processes and must be called from a single-threaded program.
+ */
+#ifndef CPTOOL_H
+#define CPTOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CPT_API __attribute__((visibility("default")))
+#define CPT_CHECKED __attribute__((warn_unused_result))
+
+/** enum cpt_fault - what kind of failure, so that a caller can tell them apart */
+enum cpt_fault {
+	CPT_OK = 0,
+	CPT_USAGE,		/* the caller asked for something senseless */
+	CPT_SYSTEM,		/* a system call failed; cpt_err.sys is its errno */
+	CPT_UNSUPPORTED,	/* this kernel, host or object can't do it */
+	CPT_BAD_IMAGE,		/* the image is torn, forged or of another version */
+};
+
+/**
+ * struct cpt_err - why a call failed; a flat value, nothing to free
+ * @text: one line without a newline, made for a user to act on
+ */
+struct cpt_err {
+	enum cpt_fault fault;
+	int sys;
+	char text[496];
+};
+
+/** enum cpt_freezer - which of the kernel's freezers serves a group */
+enum cpt_freezer { CPT_FREEZER_V1 = 1, CPT_FREEZER_V2 = 2 };
+
+/** enum cpt_state - what the freezer says of a group */
+enum cpt_state { CPT_RUNNING, CPT_FREEZING, CPT_FROZEN };
+
+/**
+ * struct cpt_sink - where lines for people go
+ * @line: called with one line without a newline; may be NULL (discarded)
+ * @arg:  passed on
+ */
+struct cpt_sink {
+	void (*line)(void *arg, const char *text);
+	void *arg;
+};
+
+enum cpt_log_level { CPT_LOG_WARN, CPT_LOG_INFO, CPT_LOG_DEBUG };
+
+/** cpt_set_log - lines up to @level go to @sink; the only global there is */
+CPT_API void cpt_set_log(enum cpt_log_level level, struct cpt_sink sink);
+
+/* ---- groups ---------------------------------------------------------- */
+
+/**
+ * struct cpt_group_status - a group as it stands
+ * @path: the folder of the group, absolute
+ */
+struct cpt_group_status {
+	enum cpt_freezer freezer;
+	enum cpt_state state;
+	unsigned processes;
+	unsigned threads;
+	unsigned groups;	/* sub-groups, not counting itself */
+	char path[4096];
+};
+
+/**
+ * cpt_group_freeze - freeze a group and all groups below it, wait for FROZEN
+ * @group:       a folder below any cgroup mount, or a name below one of them
+ * @deadline_ms: how long to wait; on CPT_SYSTEM/ETIMEDOUT the group runs again
+ */
+CPT_API int cpt_group_freeze(const char *group, int deadline_ms,
+			     struct cpt_err *err) CPT_CHECKED;
+/** cpt_group_thaw - let it run; not an error when it runs already */
+CPT_API int cpt_group_thaw(const char *group, struct cpt_err *err) CPT_CHECKED;
+CPT_API int cpt_group_status(const char *group, struct cpt_group_status *ret,
+			     struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_group_kill - send a signal to every process of the group and below
+ * @signal: 1 to 64. With SIGKILL it waits until the group is empty.
+ */
+CPT_API int cpt_group_kill(const char *group, int signal,
+			   struct cpt_err *err) CPT_CHECKED;
+
+/* ---- dump ------------------------------------------------------------ */
+
+/** enum cpt_after - what becomes of the group after a successful dump */
+enum cpt_after { CPT_AFTER_KILL, CPT_AFTER_RUN, CPT_AFTER_FROZEN };
+
+enum cpt_permit {			/* what depends on the world outside */
+	CPT_PERMIT_TCP_ESTABLISHED = 1 << 0,
+	CPT_PERMIT_TCP_CLOSE	   = 1 << 1,
+	CPT_PERMIT_SHELL_JOB	   = 1 << 2,
+	CPT_PERMIT_EXT_UNIX_SK	   = 1 << 3,
+};
+
+enum cpt_codec { CPT_CODEC_NONE, CPT_CODEC_ZLIB, CPT_CODEC_ZSTD, CPT_CODEC_LZ4 };
+
+/**
+ * struct cpt_stats - times in nanoseconds, sizes in bytes, counts
+ */
+struct cpt_stats {
+	uint64_t total_ns;
+	uint64_t pause_ns;	/* dump: group stood still; restore: 0 */
+	uint64_t freeze_ns, state_ns, memory_ns, write_ns, kill_ns;
+	uint64_t image_bytes;
+	uint64_t processes, threads;
+	uint64_t pages_written, pages_shared, pages_zero, pages_unchanged;
+};
+
+/**
+ * struct cpt_dump_options - borrowed for the call; zero is a good default
+ * @image:    file name, or "-" for standard output; NULL is checkpoint.cpt
+ * @base:     an earlier image of the same group to refer to, or NULL
+ * @refused:  gets one line for each thing that can't be dumped
+ */
+struct cpt_dump_options {
+	const char *group;
+	const char *image;
+	const char *base;
+	enum cpt_after after;
+	unsigned permit;	/* enum cpt_permit, or-ed */
+	bool track;		/* arm write tracking for a later @base */
+	enum cpt_codec codec;
+	int codec_level;	/* 0: the codec's default */
+	int deadline_ms;	/* 0: 10 s */
+	struct cpt_sink refused;
+};
+
+CPT_API int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret,
+		     struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_check - what of a group could not be dumped; CPT_UNSUPPORTED if any */
+CPT_API int cpt_check(const struct cpt_dump_options *opt,
+		      struct cpt_err *err) CPT_CHECKED;
+/** cpt_check_host - one line per kernel feature to @out; fails if one that is needed lacks */
+CPT_API int cpt_check_host(struct cpt_sink out, struct cpt_err *err) CPT_CHECKED;
+
+/* ---- restore --------------------------------------------------------- */
+
+/**
+ * struct cpt_restore_options - borrowed for the call
+ * @image:  file name, or "-" for standard input; NULL is checkpoint.cpt
+ * @group:  where to restore to; NULL is where the image was taken
+ * @root:   on success, called with the pid of every process that is now a
+ *          child of the caller (their parents were outside the group)
+ */
+struct cpt_restore_options {
+	const char *image;
+	const char *group;
+	bool leave_frozen;
+	bool lazy;
+	unsigned permit;
+	struct cpt_sink refused;
+	void (*root)(void *arg, pid_t pid);
+	void *arg;
+};
+
+CPT_API int cpt_restore(const struct cpt_restore_options *opt,
+			struct cpt_stats *ret, struct cpt_err *err) CPT_CHECKED;
+
+/* ---- images ---------------------------------------------------------- */
+
+/** cpt_image_verify - every checksum, every length, every reference */
+CPT_API int cpt_image_verify(const char *image, struct cpt_err *err) CPT_CHECKED;
+/** cpt_image_show - describe an image line by line, or as one JSON document */
+CPT_API int cpt_image_show(const char *image, bool json, struct cpt_sink out,
+			   struct cpt_err *err) CPT_CHECKED;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

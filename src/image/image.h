@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image.h - the container: one stream of checksummed records
+ *
+ * An image is a sequence of records; each has a header (magic, type, flags,
+ * length, hash of the payload, hash of the header itself), a payload and
+ * padding. Payloads are protobuf messages or pages. Page data is aligned to
+ * 4096 in the file. Every page stored has a number, its *slot*, counted from 0
+ * in the order of the file; a message names the content of memory by slots, so
+ * that a page stored once can be used many times. The last two records are the
+ * index and the commit record; without the latter the image is worthless.
+ */
+#ifndef CPT_IMAGE_H
+#define CPT_IMAGE_H
+
+#include "base/base.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+/* the numbers are the format: append only */
+enum cpt_record {
+	CPT_REC_HEADER = 1,	/* first; proto/header.proto */
+	CPT_REC_CGROUP,		/* proto/cgroups.proto */
+	CPT_REC_TASK,		/* proto/tasks.proto: one process with its threads and all per-task kinds */
+	CPT_REC_MM,		/* proto/mm.proto: one address space */
+	CPT_REC_OBJECT,		/* proto/objects.proto: one open file description or other shared object */
+	CPT_REC_PAGES,		/* page data, no message */
+	CPT_REC_BLOB,		/* raw bytes that belong to an object (content of a deleted file, …): id + data */
+	CPT_REC_INDEX,
+	CPT_REC_COMMIT,
+};
+
+/* ---- writing --------------------------------------------------------- */
+
+struct cpt_img_writer;
+
+/**
+ * cpt_img_create - begin an image
+ * @path: file name (written under a temporary name beside it, mode 0600), or
+ *        "-" for standard output
+ */
+int cpt_img_create(const char *path, struct cpt_img_writer **ret, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_temp - absolute name of the temporary file (for the undo guard); NULL for a stream */
+const char *cpt_img_temp(const struct cpt_img_writer *w);
+/** cpt_img_put - append a message */
+int cpt_img_put(struct cpt_img_writer *w, enum cpt_record type,
+		const ProtobufCMessage *msg, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_put_blob - append raw bytes under an id of the caller's (unique) */
+int cpt_img_put_blob(struct cpt_img_writer *w, uint64_t id, const void *data, size_t size,
+		     struct cpt_err *err) CPT_CHECKED;
+
+/* pages of one record at most: what is hashed, read and lost together */
+#define CPT_IMG_SPAN_PAGES 1024
+
+/**
+ * struct cpt_img_span - room for pages in a seekable image
+ *
+ * The bytes [offset, offset + npages * 4096) of @fd are written by anybody in
+ * any order (pwritev by the task that owns the memory), then the span is closed.
+ */
+struct cpt_img_span {
+	int fd;
+	uint64_t offset;
+	uint64_t first_slot;
+	uint32_t npages;
+	uint64_t header_offset;	/* private */
+};
+
+/** cpt_img_seekable - true: spans can be used. False (a pipe): only cpt_img_put_pages */
+bool cpt_img_seekable(const struct cpt_img_writer *w);
+/** cpt_img_span_open - reserve a record of @npages (1 to CPT_IMG_SPAN_PAGES). Several may be open at once; other records may be put meanwhile. */
+int cpt_img_span_open(struct cpt_img_writer *w, uint32_t npages, struct cpt_img_span *ret, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_span_close - the bytes are there: hash them (read back through the page cache) and write the record's header */
+int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_put_pages - append pages from memory, one record of at most CPT_IMG_SPAN_PAGES; works on pipes too */
+int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
+		      uint64_t *first_slot, struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_img_bytes - length so far */
+uint64_t cpt_img_bytes(const struct cpt_img_writer *w);
+/** cpt_img_commit - close spans' bookkeeping, write index and commit record, sync, rename into place. After success the image is durable. */
+int cpt_img_commit(struct cpt_img_writer *w, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_discard - free; removes the temporary file unless committed; NULL is fine */
+void cpt_img_discard(struct cpt_img_writer *w);
+static inline void cpt_auto_img_writer(struct cpt_img_writer **w)
+{
+	cpt_img_discard(*w);
+}
+
+/* ---- reading --------------------------------------------------------- */
+
+struct cpt_img;
+
+/**
+ * cpt_img_open - open an image, check its frame
+ * @path: file name, or "-" (standard input is copied to an unnamed file first)
+ *
+ * Checks every record's header, the hash of every record but PAGES, that the
+ * slots are contiguous, index and commit record. Says what is wrong and at which
+ * offset, CPT_BAD_IMAGE. Page data is checked by cpt_img_check_pages.
+ */
+int cpt_img_open(const char *path, struct cpt_img **ret, struct cpt_err *err) CPT_CHECKED;
+void cpt_img_close(struct cpt_img *img);
+static inline void cpt_auto_img(struct cpt_img **img)
+{
+	cpt_img_close(*img);
+}
+/** cpt_img_fd - the (seekable) file, for reading pages in place; borrowed */
+int cpt_img_fd(const struct cpt_img *img);
+
+/** cpt_img_count - how many records of a type; cpt_img_get: unpack the n-th of them into @arena */
+size_t cpt_img_count(const struct cpt_img *img, enum cpt_record type);
+int cpt_img_get(const struct cpt_img *img, enum cpt_record type, size_t n,
+		const ProtobufCMessageDescriptor *desc, struct cpt_arena *arena,
+		void *ret /* MessageType ** */, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_blob - the bytes of a blob, borrowed from the image (mapped) */
+int cpt_img_blob(const struct cpt_img *img, uint64_t id, const void **data, size_t *size, struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_img_slots - how many pages are stored */
+uint64_t cpt_img_slots(const struct cpt_img *img);
+/** cpt_img_locate - file offset of a slot, and how many slots from there on stand next to each other in the file; @slot < cpt_img_slots() */
+uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous);
+
+/**
+ * cpt_img_check_pages - compare the hash of all page data
+ * cpt_img_check_start / _finish: the same on threads of its own meanwhile; the
+ * caller's other work goes on. Finish must be called once after a start.
+ */
+int cpt_img_check_pages(const struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+int cpt_img_check_start(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+int cpt_img_check_finish(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+
+#endif
