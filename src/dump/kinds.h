@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kinds.h - the room of src/dump: a dump in progress, and what a kind of state is
+ *
+ * The engine (dump.c) freezes and seizes the group, then for each process:
+ *   look     from outside: /proc, pidfd_getfd, prlimit, …; the task is stopped
+ *   ask      add calls to the batch of the leader / of each thread
+ *   tell     read their results
+ * and writes one Task record. A kind fills its field of the message; memory
+ * comes from d->arena. What can't be carried is refused with cpt_refuse(),
+ * which lets the dump go on looking, so that all reasons come out at once.
+ */
+#ifndef CPT_DUMP_KINDS_H
+#define CPT_DUMP_KINDS_H
+
+#include "base/base.h"
+#include "base/guard.h"
+#include "freeze/freeze.h"
+#include "image/image.h"
+#include "remote/remote.h"
+
+#include "header.pb-c.h"
+#include "mm.pb-c.h"
+#include "objects.pb-c.h"
+#include "tasks.pb-c.h"
+
+struct cpt_thread {
+	pid_t tid;
+	struct cpt_remote remote;
+	Cpt__Thread *img;
+};
+
+/* /proc/PID/status, parsed once for all kinds */
+struct cpt_status {
+	char state;			/* R S D T t Z X … */
+	pid_t tgid, ppid, ns_tgid, tracer;
+	unsigned threads;
+	unsigned umask;
+	uint32_t uid[4], gid[4];	/* real, effective, saved, filesystem */
+	uint64_t sig_pending, shared_pending, sig_blocked, sig_ignored, sig_caught;
+	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
+	bool no_new_privs;
+	unsigned seccomp;		/* 0 off, 1 strict, 2 filter */
+	uint64_t vm_locked_kib, vm_rss_kib;
+};
+
+struct cpt_task {			/* one process */
+	pid_t pid;
+	int proc;			/* folder /proc/PID */
+	int pidfd;			/* -1 for a zombie */
+	unsigned subgroup;		/* index into d->tree.groups == Cgroup.id */
+	struct cpt_status status;	/* of the leader */
+	char comm[16];
+	bool zombie;
+	struct cpt_task *parent;	/* inside the group, else NULL */
+	struct cpt_thread *threads;	/* [0] is the leader */
+	unsigned nthreads;
+	struct cpt_remote_mm mm;
+	Cpt__Task *img;
+	Cpt__Mm *mm_img;
+};
+
+struct cpt_dump {
+	const struct cpt_dump_options *opt;
+	struct cpt_arena arena;		/* lives as long as the dump */
+	struct cpt_buf buf;		/* for /proc files; contents valid until the next read */
+	struct cpt_batch batch;
+	struct cpt_group group;
+	struct cpt_grouptree tree;
+	struct cpt_guard guard;
+	struct cpt_img_writer *img;	/* NULL in cpt_check(): nothing is written */
+	struct cpt_task *tasks;		/* ascending by pid; parents may come later */
+	unsigned ntasks;
+	unsigned refused;		/* reasons so far */
+	char first_reason[400];
+	struct cpt_stats stats;
+	struct cpt_objects *objects;	/* private to objects.c */
+	struct cpt_dump_memory *memory;	/* private to memory.c */
+};
+
+/**
+ * cpt_refuse - one reason why this group can't be dumped: "what: why; way out"
+ * The task is put before it: "task 123 (redis-server): fd 7: …". @t may be NULL.
+ */
+void cpt_refuse(struct cpt_dump *d, const struct cpt_task *t, const char *fmt, ...) CPT_PRINTF(3, 4);
+
+/** cpt_dump_find - the process with this pid in the dump, or NULL */
+struct cpt_task *cpt_dump_find(struct cpt_dump *d, pid_t pid);
+
+struct cpt_dump_kind {
+	const char *name;
+	/* any may be NULL; all but `group` are called once per (living) process or thread */
+	int (*look)(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err);
+	int (*look_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err);
+	/* *state: the kind's own between ask and tell (offsets, call numbers); arena memory */
+	int (*ask)(struct cpt_dump *d, struct cpt_task *t, struct cpt_batch *b, void **state, struct cpt_err *err);
+	int (*tell)(struct cpt_dump *d, struct cpt_task *t, const struct cpt_batch *b, void *state, struct cpt_err *err);
+	int (*ask_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_batch *b, void **state, struct cpt_err *err);
+	int (*tell_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err);
+	/* once, when all processes have been looked at and before records are written */
+	int (*group)(struct cpt_dump *d, struct cpt_err *err);
+	/* once, at the end: write records of its own (objects, cgroups, …) */
+	int (*write)(struct cpt_dump *d, struct cpt_err *err);
+};
+extern const struct cpt_dump_kind *const cpt_dump_kinds[];	/* kinds.c; NULL-terminated */
+
+/* ---- objects.c: open file descriptions and shared memory -------------- */
+
+/**
+ * cpt_dump_mapped - the object behind a file mapping [start, end) of @t
+ * @write: opened for writing when restored (a shared mapping that may be written)
+ * Content of deleted files is carried. Same inode and mode: same object.
+ */
+int cpt_dump_mapped(struct cpt_dump *d, struct cpt_task *t, uint64_t start, uint64_t end,
+		    bool write, uint32_t *object, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_path - an object for a directory or file that /proc/PID/@link points at (exe, cwd, root) */
+int cpt_dump_path(struct cpt_dump *d, struct cpt_task *t, const char *link,
+		  uint32_t *object, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_new_object - a new, empty object with an id; kept in order of ids and written at the end */
+Cpt__Object *cpt_dump_new_object(struct cpt_dump *d);
+
+/* ---- memory.c -------------------------------------------------------- */
+
+/**
+ * cpt_dump_file_pages - store the content of [0, @size) of @fd as pages
+ * Holes and zero pages are left out. For memfds, deleted files, shared memory.
+ */
+int cpt_dump_file_pages(struct cpt_dump *d, int fd, uint64_t size, Cpt__Pages **ret, struct cpt_err *err) CPT_CHECKED;
+
+#endif

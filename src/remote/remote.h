@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * remote.h - seize tasks, and run batches of system calls inside them
+ *
+ * A batch is an array of calls that a few bytes of position-independent code
+ * (arch/<arch>/) walk inside the stopped task by one resume. Arguments and
+ * results lie in a scratch mapping of the task.
+ *
+ * While a dump runs its batches, the code stands in the unused tail of the
+ * task's vdso page, and whatever happens to the tracer, the task finds its way
+ * back to its own context: every stop is a signal that the task ignores, and
+ * behind the stop stands code that puts mask and registers back.
+ */
+#ifndef CPT_REMOTE_H
+#define CPT_REMOTE_H
+
+#include "base/base.h"
+#include "remote/arch.h"
+
+#include <sys/ptrace.h>
+
+/* ---- batches --------------------------------------------------------- */
+
+/* one call as the task sees it; the code in arch/<arch>/ knows this layout */
+struct cpt_call {
+	uint32_t nr;
+	uint16_t flags;		/* 1: go on when it fails */
+	uint16_t refs;		/* bit n: arg n is the address of a u64; bit 8+n: of an s32 */
+	uint64_t arg[6];
+	int64_t ret;		/* -errno on failure, CPT_CALL_NOT_RUN before */
+};
+#define CPT_CALL_NOT_RUN INT64_MIN
+
+/* how an argument is to be read; everything else is a plain number */
+enum cpt_arg_kind {
+	CPT_ARG_DATA = 1,	/* offset into the batch's data: becomes an address */
+	CPT_ARG_RESULT,		/* index of an earlier call: becomes what it returned */
+	CPT_ARG_INT,		/* offset of an int in the data, read when the call is made */
+};
+struct cpt_arg {
+	uint64_t value;
+	uint8_t kind;
+};
+#define CPT_NUM(v)    ((struct cpt_arg){ (uint64_t)(v), 0 })
+#define CPT_DATA(off) ((struct cpt_arg){ (off), CPT_ARG_DATA })
+#define CPT_RESULT(i) ((struct cpt_arg){ (i), CPT_ARG_RESULT })
+#define CPT_INT(off)  ((struct cpt_arg){ (off), CPT_ARG_INT })
+
+/**
+ * struct cpt_batch - calls to make and the data they read and write
+ *
+ * Made with all zero; reused after cpt_batch_reset; freed by cpt_batch_free.
+ */
+struct cpt_batch {
+	struct cpt_call *calls;
+	const char **names;	/* for messages, static strings */
+	uint32_t *kinds;	/* 4 bits an argument */
+	size_t ncalls, cap;
+	size_t cap_names, cap_kinds;
+	unsigned char *data;	/* after a run: as the calls left it */
+	size_t ndata, cap_data;
+};
+void cpt_batch_reset(struct cpt_batch *b);
+void cpt_batch_free(struct cpt_batch *b);
+static inline void cpt_auto_batch(struct cpt_batch *b)
+{
+	cpt_batch_free(b);
+}
+/** cpt_batch_data - room for @size bytes of data (16-aligned), filled from @from or zeroed when NULL; returns its offset */
+size_t cpt_batch_data(struct cpt_batch *b, const void *from, size_t size);
+/** cpt_batch_string - the same for a string with its NUL */
+size_t cpt_batch_string(struct cpt_batch *b, const char *s);
+/** cpt_batch_call - append a call; returns its index. Use the macros below. */
+size_t cpt_batch_call(struct cpt_batch *b, const char *name, uint32_t nr, bool may_fail,
+		      const struct cpt_arg *args, unsigned nargs);
+/*
+ * CPT_CALL(b, openat, CPT_NUM(AT_FDCWD), CPT_DATA(path), CPT_NUM(O_RDONLY))
+ * CPT_TRY(…): the batch goes on when it fails; look at cpt_batch_ret()
+ */
+#define CPT_CALL_(b, call, may_fail, ...)						\
+	cpt_batch_call((b), #call, SYS_##call, (may_fail),				\
+		       (const struct cpt_arg[]){ __VA_ARGS__ },				\
+		       sizeof((const struct cpt_arg[]){ __VA_ARGS__ }) / sizeof(struct cpt_arg))
+#define CPT_CALL(b, call, ...) CPT_CALL_(b, call, false, __VA_ARGS__)
+#define CPT_TRY(b, call, ...)  CPT_CALL_(b, call, true, __VA_ARGS__)
+/* for calls without arguments: CPT_CALL0(b, setsid) */
+#define CPT_CALL0(b, call) cpt_batch_call((b), #call, SYS_##call, false, NULL, 0)
+
+/** cpt_batch_ret - what a call returned (-errno), after a run */
+static inline int64_t cpt_batch_ret(const struct cpt_batch *b, size_t call)
+{
+	return b->calls[call].ret;
+}
+/** cpt_batch_out - data as the calls left it, after a run; borrowed until the next append */
+static inline void *cpt_batch_out(const struct cpt_batch *b, size_t offset)
+{
+	return b->data + offset;
+}
+
+/* ---- tasks ----------------------------------------------------------- */
+
+/* what the threads of an address space share */
+struct cpt_remote_mm {
+	int mem;		/* /proc/PID/mem, for code and resume block; -1 in a restore */
+	uint64_t code;		/* where the batch code stands in the task */
+	uint64_t scratch;	/* 0: none yet */
+	size_t size;
+};
+
+struct cpt_remote {
+	pid_t tid;		/* as cptool sees it */
+	pid_t ns_tgid, ns_tid;	/* as the task sees itself */
+	int stop_signal;	/* one that the task ignores */
+	bool exitkill;		/* being restored: dies with cptool, so needs no way back */
+	bool masked;		/* signals are held back for batches */
+	bool group_stopped;	/* it was in a group stop (SIGSTOP, …) when seized */
+	bool owes_stop;		/* a SIGSTOP arrived meanwhile: given to it at release */
+	struct cpt_remote_mm *mm;
+	struct cpt_regs regs;	/* its own context: saved on dump, to be set on restore */
+	uint64_t sigmask;	/* its own mask */
+	uint64_t batch_rip;	/* private */
+};
+
+/**
+ * cpt_remote_seize - PTRACE_SEIZE and PTRACE_INTERRUPT; does not wait
+ *
+ * A frozen task will trap when thawed, before it runs an instruction.
+ * @ptrace_options: PTRACE_O_… CPT_UNSUPPORTED if somebody else traces it.
+ */
+int cpt_remote_seize(pid_t tid, unsigned long ptrace_options, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_remote_stopped - wait for the stop, save registers and signal mask in @r
+ * Returns 1 if the task is gone or a zombie instead, 0 stopped, -1 error.
+ */
+int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_open - put code and scratch into the address space; @leader is stopped and has .mm set, its ns_* ids and stop_signal too */
+int cpt_remote_open(struct cpt_remote *leader, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_batch_run - make the calls of @b in @r, wait for the end
+ *
+ * Fails (naming call and errno) when a call fails that may not; the calls
+ * behind it have not run. Batches of one address space must not overlap.
+ */
+int cpt_batch_run(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/** cpt_batch_start, cpt_batch_finish - the two halves, so that several tasks work at once */
+int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_close - take scratch and code away again (any stopped thread of the address space) */
+int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_release - own mask and registers back, detach. Never fails for a task that is gone. */
+int cpt_remote_release(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kinds.h - the room of src/restore: a restore in progress, and what a kind of state is
+ *
+ * The engine (restore.c) reads and checks the image, makes the cgroups, then:
+ *   prepare   once, before any task exists: open objects here in cptool, …
+ *   (engine)  processes are made, parents before children, memory in place
+ *   build     calls made by the leader of each process, still with cptool's
+ *             credentials and alone in its process; all processes exist
+ *   (engine)  threads are made
+ *   outside   by cptool from outside, once per process
+ *   thread    calls made by each thread (the leader too), in the table's order;
+ *             credentials and what takes rights away come last
+ *   late      by cptool, once, when all of it stands
+ *   (engine)  own registers and masks, everybody let go at once
+ * All tasks are traced with EXITKILL and stopped; their scratch mapping and
+ * control descriptors go away at the end.
+ */
+#ifndef CPT_RESTORE_KINDS_H
+#define CPT_RESTORE_KINDS_H
+
+#include "base/base.h"
+#include "base/guard.h"
+#include "freeze/freeze.h"
+#include "image/image.h"
+#include "remote/remote.h"
+
+#include "cgroups.pb-c.h"
+#include "header.pb-c.h"
+#include "mm.pb-c.h"
+#include "objects.pb-c.h"
+#include "tasks.pb-c.h"
+
+struct cpt_rthread {
+	pid_t tid;
+	struct cpt_remote remote;
+	const Cpt__Thread *img;
+};
+
+struct cpt_rtask {
+	pid_t pid;
+	const Cpt__Task *img;
+	const Cpt__Mm *mm_img;		/* NULL for a zombie */
+	struct cpt_rtask *parent;	/* NULL: outside the group */
+	struct cpt_rthread *threads;
+	unsigned nthreads;
+	struct cpt_remote_mm mm;
+};
+
+struct cpt_restore {
+	const struct cpt_restore_options *opt;
+	struct cpt_arena arena;
+	struct cpt_batch batch;
+	struct cpt_img *img;
+	const Cpt__Header *header;
+	const Cpt__Cgroup **cgroups;
+	unsigned ncgroups;
+	int *cgroup_fds;		/* folders of the groups made, by Cgroup.id */
+	const Cpt__Object **objects;	/* by id; [0] is NULL */
+	unsigned nobjects;		/* ids are below this */
+	int *object_fds;		/* by id: this process's descriptor of it, or -1 */
+	struct cpt_rtask *tasks;	/* parents before children */
+	unsigned ntasks;
+	struct cpt_group group;
+	struct cpt_guard guard;
+	int self_fd;			/* number, in every restored task, of a pidfd of cptool */
+	int image_fd;			/* number, in every restored task, of the image */
+	unsigned missing;		/* reasons why it can't be done here */
+	struct cpt_stats stats;
+};
+
+/** cpt_missing - one reason why this image can't be restored here; all are collected before anything is touched */
+void cpt_missing(struct cpt_restore *r, const char *fmt, ...) CPT_PRINTF(2, 3);
+
+struct cpt_restore_kind {
+	const char *name;
+	/* any may be NULL */
+	int (*look)(struct cpt_restore *r, struct cpt_err *err);	/* can it be done here? cpt_missing() */
+	int (*prepare)(struct cpt_restore *r, struct cpt_err *err);
+	int (*build)(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err);
+	int (*outside)(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err);
+	int (*thread)(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rthread *th, struct cpt_batch *b, struct cpt_err *err);
+	int (*late)(struct cpt_restore *r, struct cpt_err *err);
+};
+extern const struct cpt_restore_kind *const cpt_restore_kinds[];	/* kinds.c; NULL-terminated */
+
+/** cpt_restore_object_fd - cptool's descriptor of an object, -1 if it has none */
+static inline int cpt_restore_object_fd(const struct cpt_restore *r, uint32_t id)
+{
+	return id < r->nobjects ? r->object_fds[id] : -1;
+}
+
+/**
+ * cpt_restore_take - add calls that bring descriptor @from of cptool into the task
+ * Returns the index of the call whose result is the new (close-on-exec)
+ * descriptor, the lowest free one.
+ */
+size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from);
+
+/** cpt_restore_file_pages - fill @fd (already of its size) with stored pages */
+int cpt_restore_file_pages(struct cpt_restore *r, int fd, const Cpt__Pages *pages, struct cpt_err *err) CPT_CHECKED;
+
+#endif
