@@ -60,7 +60,9 @@ int cpt_write_all(int fd, const void *data, size_t size)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
 			return -1;
 		p += n;
 		size -= (size_t)n;
@@ -77,7 +79,9 @@ int cpt_pwrite_all(int fd, const void *data, size_t size, off_t at)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
 			return -1;
 		p += n;
 		at += n;

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "base/guard.h"
+#include "base/procfs.h"
 #include "freeze/freeze.h"
 #include "image/image.h"
 #include "remote/remote.h"
@@ -30,32 +31,20 @@ struct cpt_thread {
 	Cpt__Thread *img;
 };
 
-/* /proc/PID/status, parsed once for all kinds */
-struct cpt_status {
-	char state;			/* R S D T t Z X … */
-	pid_t tgid, ppid, ns_tgid, tracer;
-	unsigned threads;
-	unsigned umask;
-	uint32_t uid[4], gid[4];	/* real, effective, saved, filesystem */
-	uint64_t sig_pending, shared_pending, sig_blocked, sig_ignored, sig_caught;
-	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
-	bool no_new_privs;
-	unsigned seccomp;		/* 0 off, 1 strict, 2 filter */
-	uint64_t vm_locked_kib, vm_rss_kib;
-};
-
 struct cpt_task {			/* one process */
 	pid_t pid;
 	int proc;			/* folder /proc/PID */
 	int pidfd;			/* -1 for a zombie */
 	unsigned subgroup;		/* index into d->tree.groups == Cgroup.id */
 	struct cpt_status status;	/* of the leader */
-	char comm[16];
+	struct cpt_stat stat;
+	char comm[CPT_COMM];		/* printable */
 	bool zombie;
 	struct cpt_task *parent;	/* inside the group, else NULL */
 	struct cpt_thread *threads;	/* [0] is the leader */
 	unsigned nthreads;
 	struct cpt_remote_mm mm;
+	uint64_t vdso_end;		/* 0: it has none */
 	Cpt__Task *img;
 	Cpt__Mm *mm_img;
 };

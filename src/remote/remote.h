@@ -118,7 +118,6 @@ struct cpt_remote {
 	struct cpt_remote_mm *mm;
 	struct cpt_regs regs;	/* its own context: saved on dump, to be set on restore */
 	uint64_t sigmask;	/* its own mask */
-	uint64_t batch_rip;	/* private */
 };
 
 /**
@@ -133,8 +132,12 @@ int cpt_remote_seize(pid_t tid, unsigned long ptrace_options, struct cpt_err *er
  * Returns 1 if the task is gone or a zombie instead, 0 stopped, -1 error.
  */
 int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
-/** cpt_remote_open - put code and scratch into the address space; @leader is stopped and has .mm set, its ns_* ids and stop_signal too */
-int cpt_remote_open(struct cpt_remote *leader, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_remote_open - put code and scratch into the address space
+ * @leader:   stopped, with .mm, ns_tgid, ns_tid and stop_signal filled in
+ * @vdso_end: address behind the task's [vdso] mapping
+ */
+int cpt_remote_open(struct cpt_remote *leader, uint64_t vdso_end, struct cpt_err *err) CPT_CHECKED;
 /**
  * cpt_batch_run - make the calls of @b in @r, wait for the end
  *
@@ -145,9 +148,15 @@ int cpt_batch_run(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err
 /** cpt_batch_start, cpt_batch_finish - the two halves, so that several tasks work at once */
 int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
-/** cpt_remote_close - take scratch and code away again (any stopped thread of the address space) */
+/** cpt_remote_settle - own mask and registers back; the task stays stopped. Fine for a task that is gone. */
+int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_remote_close - settle @r and take scratch and code away from its address space
+ * All other threads of the address space must have been settled before: from
+ * then on nothing leads back from the batch code.
+ */
 int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
-/** cpt_remote_release - own mask and registers back, detach. Never fails for a task that is gone. */
-int cpt_remote_release(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_detach - let a settled task go on */
+int cpt_remote_detach(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
 
 #endif

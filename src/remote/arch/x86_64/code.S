@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * code.S - the bytes that run inside a stopped task
+ *
+ * Position-independent; copied into the task. No stack is used. Registers that
+ * the kernel preserves over a system call carry the state:
+ *   rbx  next struct cpt_call (remote.h)     r12  calls left
+ *   r13  own tgid   r14  own tid   r15  the signal that ends in a stop
+ *
+ * The end of a batch is tgkill(self, a signal that the task ignores): with a
+ * tracer it is a stop, without one it is nothing, and the code goes on to
+ * cpt_arch_code_resume, which puts the task's own mask and registers back from
+ * the block behind the code. So a tracer that dies leaves no task stranded.
+ */
+	.section .rodata
+	.globl cpt_arch_code, cpt_arch_code_end, cpt_arch_code_batch
+	.globl cpt_arch_code_single, cpt_arch_code_stopped, cpt_arch_code_resume
+	.hidden cpt_arch_code, cpt_arch_code_end, cpt_arch_code_batch
+	.hidden cpt_arch_code_single, cpt_arch_code_stopped, cpt_arch_code_resume
+	.balign 16
+
+#define CALL_FLAGS 4
+#define CALL_REFS 6
+#define CALL_ARG0 8
+#define CALL_RET 56
+#define CALL_SIZE 64
+
+#define NR_rt_sigprocmask 14
+#define NR_tgkill 234
+
+	.macro LOAD n, reg
+	mov	CALL_ARG0 + 8 * \n(%rbx), \reg
+	test	$(1 << \n), %eax
+	jz	1f
+	mov	(\reg), \reg
+1:	test	$(0x100 << \n), %eax
+	jz	2f
+	movslq	(\reg), \reg
+2:
+	.endm
+
+cpt_arch_code:
+cpt_arch_code_batch:
+	test	%r12, %r12
+	jz	stop
+	movzwl	CALL_REFS(%rbx), %eax
+	LOAD	0, %rdi
+	LOAD	1, %rsi
+	LOAD	2, %rdx
+	LOAD	3, %r10
+	LOAD	4, %r8
+	LOAD	5, %r9
+	mov	(%rbx), %eax
+	syscall
+	mov	%rax, CALL_RET(%rbx)
+	cmp	$-4095, %rax
+	jae	failed
+next:	add	$CALL_SIZE, %rbx
+	dec	%r12
+	jmp	cpt_arch_code_batch
+failed:	testb	$1, CALL_FLAGS(%rbx)
+	jnz	next
+	jmp	stop
+
+	/* one call, everything in registers; the result goes to rbp */
+cpt_arch_code_single:
+	syscall
+	mov	%rax, %rbp
+
+stop:	mov	%r13d, %edi
+	mov	%r14d, %esi
+	mov	%r15d, %edx
+	mov	$NR_tgkill, %eax
+	syscall
+cpt_arch_code_stopped:
+	nop
+cpt_arch_code_resume:
+	lea	block(%rip), %rsi
+	xor	%edx, %edx
+	mov	$2, %edi			/* SIG_SETMASK */
+	mov	$8, %r10d
+	mov	$NR_rt_sigprocmask, %eax
+	syscall
+	/* own registers: see cpt_arch_resume_block() for the order */
+	lea	block(%rip), %rsp
+	add	$8, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	popfq
+	mov	block + 136(%rip), %rsp
+	jmp	*block + 144(%rip)
+	.balign 16
+cpt_arch_code_end:
+block:	/* CPT_ARCH_RESUME_BYTES, filled in in the task */
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* remote.c - seize a task, run batches in it, let it go as it was */
+#include "remote/remote.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#define SCRATCH_MIN (64 * 1024)
+
+#ifndef PTRACE_GETSIGMASK
+#define PTRACE_GETSIGMASK 0x420a
+#define PTRACE_SETSIGMASK 0x420b
+#endif
+
+static int get_regs(pid_t tid, struct cpt_regs *r, struct cpt_err *err)
+{
+	struct iovec v = { &r->gp, sizeof(r->gp) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &v))
+		return cpt_fail_sys(err, "task %d: read registers", tid);
+	return 0;
+}
+
+static int set_regs(pid_t tid, const struct cpt_regs *r, struct cpt_err *err)
+{
+	struct cpt_regs copy = *r;
+	struct iovec v = { &copy.gp, sizeof(copy.gp) };
+
+	if (ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &v))
+		return cpt_fail_sys(err, "task %d: set registers", tid);
+	return 0;
+}
+
+static int set_mask(pid_t tid, uint64_t mask, struct cpt_err *err)
+{
+	if (ptrace(PTRACE_SETSIGMASK, tid, 8, &mask))
+		return cpt_fail_sys(err, "task %d: set signal mask", tid);
+	return 0;
+}
+
+/* ---- seize and release ----------------------------------------------- */
+
+int cpt_remote_seize(pid_t tid, unsigned long options, struct cpt_err *err)
+{
+	if (cpt_fault_here() || ptrace(PTRACE_SEIZE, tid, 0, options)) {
+		if (errno == EPERM)
+			return cpt_fail(err, CPT_UNSUPPORTED,
+					"task %d: can't be traced: a debugger or strace is attached, or the right to trace it is missing; detach it or run as root",
+					tid);
+		return cpt_fail_sys(err, "task %d: seize", tid);
+	}
+	if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) && errno != ESRCH)
+		return cpt_fail_sys(err, "task %d: interrupt", tid);
+	return 0;
+}
+
+/* waits for a change of state of a tracee; polls only when there is a deadline and nothing yet */
+static int wait_for(pid_t tid, int deadline_ms, int *status, struct cpt_err *err)
+{
+	uint64_t end = cpt_now_ns() + (uint64_t)deadline_ms * 1000000;
+	unsigned pause_us = 20;
+
+	for (;;) {
+		pid_t got = waitpid(tid, status, __WALL | (deadline_ms ? WNOHANG : 0));
+
+		if (got == tid)
+			return 0;
+		if (got < 0 && errno != EINTR)
+			return cpt_fail_sys(err, "task %d: wait", tid);
+		if (got == 0) {
+			if (cpt_now_ns() > end)
+				return cpt_fail_errno(err, ETIMEDOUT, "task %d does not stop", tid);
+			cpt_sleep_us(pause_us);
+			pause_us = CPT_MIN(2 * pause_us, 1000u);
+		}
+	}
+}
+
+int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct cpt_err *err)
+{
+	int status, sig;
+
+	for (;;) {
+		if (wait_for(tid, deadline_ms, &status, err))
+			return err->sys == ECHILD ? 1 : -1;
+		if (!WIFSTOPPED(status))
+			return 1;
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			break;
+		/* A signal on its way, or another event: hand it on, the interrupt is still to come. */
+		sig = status >> 16 ? 0 : WSTOPSIG(status);
+		if (ptrace(PTRACE_CONT, tid, 0, sig) && errno != ESRCH)
+			return cpt_fail_sys(err, "task %d: continue", tid);
+	}
+	r->tid = tid;
+	r->group_stopped = WSTOPSIG(status) != SIGTRAP;
+	if (get_regs(tid, &r->regs, err))
+		return -1;
+	if (ptrace(PTRACE_GETSIGMASK, tid, 8, &r->sigmask))
+		return cpt_fail_sys(err, "task %d: read signal mask", tid);
+	return 0;
+}
+
+int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err)
+{
+	if (r->masked && set_mask(r->tid, r->sigmask, err) && err->sys != ESRCH)
+		return -1;
+	if (set_regs(r->tid, &r->regs, err) && err->sys != ESRCH)
+		return -1;
+	r->masked = false;
+	return 0;
+}
+
+int cpt_remote_detach(struct cpt_remote *r, struct cpt_err *err)
+{
+	if (ptrace(PTRACE_DETACH, r->tid, 0, 0) && errno != ESRCH)
+		return cpt_fail_sys(err, "task %d: detach", r->tid);
+	if (r->owes_stop)
+		syscall(SYS_tgkill, r->ns_tgid, r->tid, SIGSTOP);
+	return 0;
+}
+
+/* ---- running code in the task ---------------------------------------- */
+
+/* Hold back every signal but the one that ends batches; the own mask comes back at release. */
+static int hold_signals(struct cpt_remote *r, struct cpt_err *err)
+{
+	if (r->masked)
+		return 0;
+	if (set_mask(r->tid, ~(1ULL << (r->stop_signal - 1)), err))
+		return -1;
+	r->masked = true;
+	return 0;
+}
+
+/* The way back must stand before the task is let run. */
+static int arm_way_back(struct cpt_remote *r, struct cpt_err *err)
+{
+	unsigned char block[CPT_ARCH_RESUME_BYTES] __attribute__((aligned(16)));
+	off_t at = (off_t)r->mm->code + (cpt_arch_code_end - cpt_arch_code);
+
+	if (r->exitkill)
+		return 0;
+	cpt_arch_resume_block(&r->regs, r->sigmask, block);
+	if (cpt_pwrite_all(r->mm->mem, block, sizeof(block), at))
+		return cpt_fail_sys(err, "task %d: write the way back", r->tid);
+	return 0;
+}
+
+static int let_run(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err *err)
+{
+	if (hold_signals(r, err) || arm_way_back(r, err) || set_regs(r->tid, regs, err))
+		return -1;
+	if (ptrace(PTRACE_CONT, r->tid, 0, 0))
+		return cpt_fail_sys(err, "task %d: continue", r->tid);
+	return 0;
+}
+
+/* Waits until the code has come to its end. Other stops on the way are passed over. */
+static int wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err *err)
+{
+	uint64_t end = r->mm->code + (uint64_t)(cpt_arch_code_stopped - cpt_arch_code);
+	int status;
+
+	for (;;) {
+		if (wait_for(r->tid, 0, &status, err))
+			return -1;
+		if (!WIFSTOPPED(status))
+			return cpt_fail_errno(err, ESRCH, "task %d ended in the middle of a batch", r->tid);
+		if (get_regs(r->tid, regs, err))
+			return -1;
+		if (WSTOPSIG(status) == r->stop_signal && !(status >> 16) && cpt_arch_pc(regs) == end)
+			return 0;
+		if (WSTOPSIG(status) == SIGSTOP && !(status >> 16))
+			r->owes_stop = true;
+		else if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGBUS ||
+			 WSTOPSIG(status) == SIGILL || WSTOPSIG(status) == SIGSYS)
+			return cpt_fail(err, CPT_SYSTEM, "task %d: signal %d in a batch, at %#llx",
+					r->tid, WSTOPSIG(status), (unsigned long long)cpt_arch_pc(regs));
+		if (ptrace(PTRACE_CONT, r->tid, 0, 0))
+			return cpt_fail_sys(err, "task %d: continue", r->tid);
+	}
+}
+
+static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int64_t *ret, struct cpt_err *err)
+{
+	struct cpt_regs regs = r->regs;
+
+	cpt_arch_enter_single(&regs, r->mm->code, nr, arg, r->ns_tgid, r->ns_tid,
+			      r->stop_signal, cpt_arch_sp(&r->regs));
+	if (let_run(r, &regs, err) || wait_end(r, &regs, err))
+		return -1;
+	*ret = cpt_arch_single_ret(&regs);
+	return 0;
+}
+
+/* ---- code and scratch in an address space ---------------------------- */
+
+static size_t code_bytes(void)
+{
+	return (size_t)(cpt_arch_code_end - cpt_arch_code) + CPT_ARCH_RESUME_BYTES;
+}
+
+/* The last bytes of the vdso's last page are executable and unused: zeros, looked at before they are trusted. */
+static int place_code(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
+{
+	struct cpt_remote_mm *mm = r->mm;
+	size_t size = (code_bytes() + 15) & ~(size_t)15;
+	unsigned char now[1024];
+
+	mm->code = vdso_end - size;
+	if (size > sizeof(now) || cpt_pread_all(mm->mem, now, size, (off_t)mm->code))
+		return cpt_fail_sys(err, "task %d: read the vdso", r->tid);
+	if (memcmp(now, cpt_arch_code, (size_t)(cpt_arch_code_end - cpt_arch_code)) == 0)
+		return 0;		/* left there by a checkpointer that was killed */
+	for (size_t i = 0; i < size; i++)
+		if (now[i])
+			return cpt_fail(err, CPT_UNSUPPORTED, "task %d: no room for code in its vdso", r->tid);
+	if (cpt_pwrite_all(mm->mem, cpt_arch_code, (size_t)(cpt_arch_code_end - cpt_arch_code), (off_t)mm->code))
+		return cpt_fail_sys(err, "task %d: write the batch code", r->tid);
+	return 0;
+}
+
+static int map_scratch(struct cpt_remote *r, size_t size, struct cpt_err *err)
+{
+	const uint64_t arg[6] = { 0, size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0 };
+	int64_t ret;
+
+	if (single(r, SYS_mmap, arg, &ret, err))
+		return -1;
+	if (ret < 0 && ret > -4096)
+		return cpt_fail_errno(err, (int)-ret, "task %d: map %zu bytes of scratch memory", r->tid, size);
+	r->mm->scratch = (uint64_t)ret;
+	r->mm->size = size;
+	return 0;
+}
+
+static int unmap_scratch(struct cpt_remote *r, struct cpt_err *err)
+{
+	const uint64_t arg[6] = { r->mm->scratch, r->mm->size };
+	int64_t ret;
+
+	if (!r->mm->scratch)
+		return 0;
+	if (single(r, SYS_munmap, arg, &ret, err))
+		return -1;
+	r->mm->scratch = 0;
+	return ret ? cpt_fail_errno(err, (int)-ret, "task %d: unmap scratch memory", r->tid) : 0;
+}
+
+int cpt_remote_open(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", r->tid);
+	r->mm->mem = open(path, O_RDWR | O_CLOEXEC);
+	if (r->mm->mem < 0)
+		return cpt_fail_sys(err, "open %s", path);
+	if (place_code(r, vdso_end, err))
+		return -1;
+	return map_scratch(r, SCRATCH_MIN, err);
+}
+
+int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err)
+{
+	static const unsigned char zeros[1024];
+	struct cpt_remote_mm *mm = r->mm;
+
+	if (mm->code && unmap_scratch(r, err) && err->sys != ESRCH)
+		return -1;
+	if (cpt_remote_settle(r, err))
+		return -1;
+	if (mm->mem < 0)
+		return 0;
+	if (mm->code && cpt_pwrite_all(mm->mem, zeros, code_bytes(), (off_t)mm->code) && errno != EIO)
+		return cpt_fail_sys(err, "task %d: take the batch code away", r->tid);
+	close(mm->mem);
+	mm->mem = -1;
+	mm->code = 0;
+	return 0;
+}
+
+/* ---- batches --------------------------------------------------------- */
+
+static size_t batch_bytes(const struct cpt_batch *b)
+{
+	return b->ncalls * sizeof(struct cpt_call) + b->ndata;
+}
+
+static int grow_scratch(struct cpt_remote *r, size_t need, struct cpt_err *err)
+{
+	if (need <= r->mm->size)
+		return 0;
+	if (r->exitkill)
+		return cpt_fail(err, CPT_SYSTEM, "task %d: a batch of %zu bytes is too large", r->tid, need);
+	if (unmap_scratch(r, err))
+		return -1;
+	return map_scratch(r, CPT_PAGE_ALIGN(need + need / 2), err);
+}
+
+/* Argument kinds become addresses, now that it is known where the batch will stand. */
+static void resolve(struct cpt_batch *b, uint64_t calls, uint64_t data)
+{
+	for (size_t i = 0; i < b->ncalls; i++) {
+		struct cpt_call *c = &b->calls[i];
+		uint32_t kinds = b->kinds[i];
+
+		for (unsigned n = 0; kinds; n++, kinds >>= 4) {
+			switch (kinds & 15) {
+			case CPT_ARG_DATA:
+				c->arg[n] += data;
+				break;
+			case CPT_ARG_RESULT:
+				c->arg[n] = calls + c->arg[n] * sizeof(*c) + offsetof(struct cpt_call, ret);
+				c->refs |= (uint16_t)(1u << n);
+				break;
+			case CPT_ARG_INT:
+				c->arg[n] += data;
+				c->refs |= (uint16_t)(0x100u << n);
+				break;
+			}
+		}
+		b->kinds[i] = 0;
+	}
+}
+
+static int copy(struct cpt_remote *r, struct cpt_batch *b, bool into, struct cpt_err *err)
+{
+	size_t calls = b->ncalls * sizeof(struct cpt_call);
+	struct iovec here[2] = { { b->calls, calls }, { b->data, b->ndata } };
+	struct iovec there = { (void *)(uintptr_t)r->mm->scratch, calls + b->ndata };
+	ssize_t n = into ? process_vm_writev(r->tid, here, 2, &there, 1, 0)
+			 : process_vm_readv(r->tid, here, 2, &there, 1, 0);
+
+	if (n < 0)
+		return cpt_fail_sys(err, "task %d: copy a batch", r->tid);
+	if ((size_t)n != there.iov_len)
+		return cpt_fail_errno(err, EFAULT, "task %d: copy a batch", r->tid);
+	return 0;
+}
+
+int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)
+{
+	struct cpt_regs regs = r->regs;
+
+	if (cpt_fault_here())
+		return cpt_fail_errno(err, EIO, "task %d: batch (asked to fail)", r->tid);
+	if (grow_scratch(r, batch_bytes(b), err))
+		return -1;
+	resolve(b, r->mm->scratch, r->mm->scratch + b->ncalls * sizeof(struct cpt_call));
+	if (copy(r, b, true, err))
+		return -1;
+	cpt_arch_enter_batch(&regs, r->mm->code, r->mm->scratch, b->ncalls, r->ns_tgid, r->ns_tid,
+			     r->stop_signal, cpt_arch_sp(&r->regs));
+	return let_run(r, &regs, err);
+}
+
+int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)
+{
+	struct cpt_regs regs;
+
+	if (wait_end(r, &regs, err) || copy(r, b, false, err))
+		return -1;
+	for (size_t i = 0; i < b->ncalls; i++) {
+		const struct cpt_call *c = &b->calls[i];
+
+		if (c->ret < 0 && c->ret >= -4095 && !(c->flags & 1))
+			return cpt_fail_errno(err, (int)-c->ret, "task %d: %s", r->tid, b->names[i]);
+		if (c->ret == CPT_CALL_NOT_RUN)
+			return cpt_fail_errno(err, EIO, "task %d: %s was not reached", r->tid, b->names[i]);
+	}
+	return 0;
+}
+
+int cpt_batch_run(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)
+{
+	if (!b->ncalls)
+		return 0;
+	if (cpt_batch_start(r, b, err))
+		return -1;
+	return cpt_batch_finish(r, b, err);
+}
