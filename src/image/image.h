@@ -30,19 +30,35 @@ enum cpt_record {
 	CPT_REC_COMMIT,
 };
 
+/* bytes of an image's random id, the identity that an increment's base is known by */
+#define CPT_IMG_ID 16
+
 /* ---- writing --------------------------------------------------------- */
 
+/*
+ * A writer that fails stays failed: it can only be discarded. Nothing here
+ * touches signal dispositions: who writes to a pipe ignores SIGPIPE (and
+ * SIGXFSZ, if there is a file size limit) and gets EPIPE (EFBIG) reported.
+ */
 struct cpt_img_writer;
 
 /**
  * cpt_img_create - begin an image
- * @path: file name (written under a temporary name beside it, mode 0600), or
- *        "-" for standard output
+ * @path: file name (written under a temporary name beside it, mode 0600, to
+ *        which a symlink is followed), or "-" for standard output. What exists
+ *        and is no regular file (a fifo, a device) is written as a stream.
  */
 int cpt_img_create(const char *path, struct cpt_img_writer **ret, struct cpt_err *err) CPT_CHECKED;
 /** cpt_img_temp - absolute name of the temporary file (for the undo guard); NULL for a stream */
 const char *cpt_img_temp(const struct cpt_img_writer *w);
-/** cpt_img_put - append a message */
+/** cpt_img_writer_id - the image's id, CPT_IMG_ID bytes; borrowed */
+const uint8_t *cpt_img_writer_id(const struct cpt_img_writer *w);
+/**
+ * cpt_img_put - append a message; the first is the one CPT_REC_HEADER
+ *
+ * Small records are collected before they are written. Records of one type
+ * keep their order; between types the order in the file may differ.
+ */
 int cpt_img_put(struct cpt_img_writer *w, enum cpt_record type,
 		const ProtobufCMessage *msg, struct cpt_err *err) CPT_CHECKED;
 /** cpt_img_put_blob - append raw bytes under an id of the caller's (unique) */
@@ -63,7 +79,7 @@ struct cpt_img_span {
 	uint64_t offset;
 	uint64_t first_slot;
 	uint32_t npages;
-	uint64_t header_offset;	/* private */
+	uint32_t record;	/* private */
 };
 
 /** cpt_img_seekable - true: spans can be used. False (a pipe): only cpt_img_put_pages */
@@ -105,6 +121,10 @@ static inline void cpt_auto_img(struct cpt_img **img)
 {
 	cpt_img_close(*img);
 }
+/** cpt_img_id - CPT_IMG_ID bytes; borrowed */
+const uint8_t *cpt_img_id(const struct cpt_img *img);
+/** cpt_img_size - of the whole file, bytes */
+uint64_t cpt_img_size(const struct cpt_img *img);
 /** cpt_img_fd - the (seekable) file, for reading pages in place; borrowed */
 int cpt_img_fd(const struct cpt_img *img);
 

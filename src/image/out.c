@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* out.c - where an image goes: a temporary file beside its target, or a stream */
+#include "image/write.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NAME_KEPT 200		/* of the target's name, so that the temporary one fits */
+
+static int open_stream(struct cpt_out *out, int fd)
+{
+	out->fd = fd;
+	out->stream = true;
+	return 0;
+}
+
+/* /a/b/name: the folder and the name; @path is resolved already or not there yet */
+static int open_folder(struct cpt_out *out, const char *path, struct cpt_err *err)
+{
+	CPT_AUTO(mem) char *copy = cpt_strdup(path);
+	char *slash = strrchr(copy, '/');
+	const char *folder = ".";
+
+	if (slash) {
+		folder = slash == copy ? "/" : copy;
+		out->target = cpt_strdup(slash + 1);
+		*slash = 0;
+	} else {
+		out->target = cpt_strdup(path);
+	}
+	if (!*out->target)
+		return cpt_fail(err, CPT_USAGE, "%s is not the name of a file", out->name);
+	out->dir = open(*folder ? folder : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (out->dir < 0)
+		return cpt_fail_sys(err, "open the folder of %s", out->name);
+	return 0;
+}
+
+static int absolute(int dir, const char *name, char **ret, struct cpt_err *err)
+{
+	char self[64], folder[PATH_MAX];
+	ssize_t n;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", dir);
+	n = readlink(self, folder, sizeof(folder) - 1);
+	if (n < 0)
+		return cpt_fail_sys(err, "readlink %s", self);
+	folder[n] = 0;
+	if (asprintf(ret, "%s/%s", n == 1 ? "" : folder, name) < 0)
+		abort();
+	return 0;
+}
+
+static int open_temp(struct cpt_out *out, struct cpt_err *err)
+{
+	CPT_AUTO(mem) char *name = NULL, *path = NULL;
+
+	if (asprintf(&name, ".%.*s.XXXXXX", NAME_KEPT, out->target) < 0)
+		abort();
+	if (absolute(out->dir, name, &path, err))
+		return -1;
+	out->fd = cpt_fault_here() ? (errno = EIO, -1) : mkostemp(path, O_CLOEXEC);
+	if (out->fd < 0)
+		return cpt_fail_sys(err, "create a file beside %s", out->name);
+	out->temp = cpt_strdup(strrchr(path, '/') + 1);
+	out->temp_path = CPT_TAKE(path, NULL);
+	return 0;
+}
+
+int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err)
+{
+	CPT_AUTO(mem) char *real = NULL;
+	struct stat st;
+
+	*out = (struct cpt_out) { .fd = -1, .dir = -1 };
+	if (!strcmp(path, "-")) {
+		out->name = cpt_strdup("standard output");
+		return open_stream(out, STDOUT_FILENO);
+	}
+	out->name = cpt_strdup(path);
+	if (stat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return cpt_fail(err, CPT_USAGE, "%s is a folder", path);
+		if (!S_ISREG(st.st_mode)) {
+			int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+			return fd < 0 ? cpt_fail_sys(err, "open %s", path) : open_stream(out, fd);
+		}
+		real = realpath(path, NULL);
+		if (!real)
+			return cpt_fail_sys(err, "resolve %s", path);
+	} else if (errno != ENOENT) {
+		return cpt_fail_sys(err, "look at %s", path);
+	}
+	if (open_folder(out, real ? real : path, err))
+		return -1;
+	return open_temp(out, err);
+}
+
+int cpt_out_write(struct cpt_out *out, const void *data, size_t size, uint64_t at,
+		  struct cpt_err *err)
+{
+	int bad;
+
+	if (cpt_fault_here()) {
+		errno = EIO;
+		return cpt_fail_sys(err, "write %s", out->name);
+	}
+	bad = out->stream ? cpt_write_all(out->fd, data, size) :
+			    cpt_pwrite_all(out->fd, data, size, (off_t)at);
+	return bad ? cpt_fail_sys(err, "write %s", out->name) : 0;
+}
+
+static int sync_folder(struct cpt_out *out, struct cpt_err *err)
+{
+	CPT_AUTO(fd) int dir = openat(out->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* some file systems can't sync a folder: no reason to lose a dump */
+	if (dir < 0 || (fsync(dir) && errno != EINVAL && errno != EROFS))
+		return cpt_fail_sys(err, "sync the folder of %s", out->name);
+	return 0;
+}
+
+int cpt_out_finish(struct cpt_out *out, struct cpt_err *err)
+{
+	int fd = out->fd;
+
+	if (out->stream)
+		return 0;
+	if (cpt_fault_here()) {
+		errno = EIO;
+		return cpt_fail_sys(err, "sync %s", out->name);
+	}
+	if (fsync(fd))
+		return cpt_fail_sys(err, "sync %s", out->name);
+	out->fd = -1;
+	if (close(fd))
+		return cpt_fail_sys(err, "close %s", out->name);
+	if (renameat(out->dir, out->temp, out->dir, out->target))
+		return cpt_fail_sys(err, "rename %s to %s", out->temp_path, out->target);
+	return sync_folder(out, err);
+}
+
+void cpt_out_close(struct cpt_out *out, bool keep)
+{
+	if (out->temp && !keep)
+		unlinkat(out->dir, out->temp, 0);
+	if (out->fd >= 0 && out->fd != STDOUT_FILENO)
+		close(out->fd);
+	if (out->dir >= 0)
+		close(out->dir);
+	free(out->name);
+	free(out->target);
+	free(out->temp);
+	free(out->temp_path);
+}

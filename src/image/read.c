@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* read.c - an open image: its records, its messages, where its pages are */
+#include "image/read.h"
+
+#include <stdlib.h>
+
+int cpt_img_open(const char *path, struct cpt_img **ret, struct cpt_err *err)
+{
+	CPT_AUTO(img) struct cpt_img *img = cpt_calloc(1, sizeof(*img));
+
+	img->fd = -1;
+	if (cpt_source_open(img, path, err) || cpt_frame_check(img, err) ||
+	    cpt_blobs_index(img, err))
+		return -1;
+	*ret = CPT_TAKE(img, NULL);
+	return 0;
+}
+
+void cpt_img_close(struct cpt_img *img)
+{
+	if (!img)
+		return;
+	cpt_pages_stop(img);
+	cpt_blobs_free(img);
+	for (size_t i = 0; i < CPT_COUNT(img->by_type); i++)
+		free(img->by_type[i].at);
+	free(img->records);
+	free(img->name);
+	if (img->fd >= 0)
+		close(img->fd);
+	free(img);
+}
+
+int cpt_img_fd(const struct cpt_img *img)
+{
+	return img->fd;
+}
+
+const uint8_t *cpt_img_id(const struct cpt_img *img)
+{
+	return img->preamble.id;
+}
+
+uint64_t cpt_img_size(const struct cpt_img *img)
+{
+	return img->size;
+}
+
+size_t cpt_img_count(const struct cpt_img *img, enum cpt_record type)
+{
+	return type < CPT_COUNT(img->by_type) ? img->by_type[type].n : 0;
+}
+
+int cpt_img_payload(const struct cpt_img *img, const struct cpt_found *f, void *ret,
+		    struct cpt_err *err)
+{
+	if (cpt_pread_all(img->fd, ret, f->header.length, (off_t)f->data))
+		return errno ? cpt_fail_sys(err, "read %s", img->name) :
+		       cpt_bad(img->name, f->offset, err, "the file was cut meanwhile");
+	if (cpt_hash(ret, f->header.length) != f->header.payload_hash)
+		return cpt_bad(img->name, f->offset, err, "the record was changed meanwhile");
+	return 0;
+}
+
+/* ---- messages ---------------------------------------------------------- */
+
+/*
+ * A few bytes can ask for many messages of many fields: more memory than this
+ * times the length of the payload is no honest message.
+ */
+#define INFLATE 512
+#define INFLATE_FREE (64 * 1024)
+
+struct budget {
+	struct cpt_arena *arena;
+	uint64_t left;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+	struct budget *b = data;
+
+	if (size > b->left)
+		return NULL;
+	b->left -= size;
+	return cpt_arena_alloc(b->arena, size);
+}
+
+static void budget_free(void *data, void *p)
+{
+}
+
+/* fields that this reader does not know would be lost in silence */
+static bool has_unknown(const ProtobufCMessage *m)
+{
+	const ProtobufCMessageDescriptor *d = m->descriptor;
+
+	if (m->n_unknown_fields)
+		return true;
+	for (unsigned i = 0; i < d->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &d->fields[i];
+		const char *at = (const char *)m + f->offset;
+		ProtobufCMessage *const *sub;
+		size_t n = 1;
+
+		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		sub = (ProtobufCMessage *const *)at;
+		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+			n = *(const size_t *)((const char *)m + f->quantifier_offset);
+			sub = *(ProtobufCMessage *const *const *)at;
+		}
+		for (size_t k = 0; k < n; k++)
+			if (sub[k] && has_unknown(sub[k]))
+				return true;
+	}
+	return false;
+}
+
+int cpt_img_get(const struct cpt_img *img, enum cpt_record type, size_t n,
+		const ProtobufCMessageDescriptor *desc, struct cpt_arena *arena,
+		void *ret, struct cpt_err *err)
+{
+	char small[4096];
+	CPT_AUTO(mem) void *large = NULL;
+	struct budget budget = { .arena = arena };
+	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
+	const struct cpt_found *f;
+	ProtobufCMessage *m;
+	void *payload = small;
+
+	if (!cpt_disk_is_message(type) || n >= img->by_type[type].n)
+		return cpt_fail(err, CPT_BAD_IMAGE, "%s: no %s number %zu", img->name,
+				desc->short_name, n);
+	f = &img->records[img->by_type[type].at[n]];
+	if (f->header.length > sizeof(small))
+		payload = large = cpt_malloc(f->header.length);
+	if (cpt_img_payload(img, f, payload, err))
+		return -1;
+	budget.left = f->header.length * INFLATE + INFLATE_FREE;
+	m = protobuf_c_message_unpack(desc, &allocator, f->header.length, payload);
+	if (!m)
+		return cpt_bad(img->name, f->offset, err, "%s number %zu makes no sense",
+			       desc->short_name, n);
+	if (has_unknown(m))
+		return cpt_bad(img->name, f->offset, err,
+			       "%s number %zu has fields that this cptool does not know",
+			       desc->short_name, n);
+	*(ProtobufCMessage **)ret = m;
+	return 0;
+}
+
+/* ---- pages -------------------------------------------------------------- */
+
+uint64_t cpt_img_slots(const struct cpt_img *img)
+{
+	return img->slots;
+}
+
+uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous)
+{
+	const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+	size_t low = 0, high = list->n;
+	const struct cpt_found *f;
+
+	while (high - low > 1) {	/* the last record that begins at or before @slot */
+		size_t mid = low + (high - low) / 2;
+
+		if (img->records[list->at[mid]].header.key <= slot)
+			low = mid;
+		else
+			high = mid;
+	}
+	f = &img->records[list->at[low]];
+	*contiguous = f->header.npages - (slot - f->header.key);
+	return f->data + (slot - f->header.key) * CPT_PAGE;
+}

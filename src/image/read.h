@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* read.h - what the files of the reader share */
+#ifndef CPT_IMAGE_READ_H
+#define CPT_IMAGE_READ_H
+
+#include "image/format.h"
+
+/* a record whose frame was found good */
+struct cpt_found {
+	struct cpt_disk_record header;
+	uint64_t offset, data;		/* of header and payload */
+};
+
+struct cpt_found_list {
+	uint32_t *at;			/* indices into cpt_img.records */
+	size_t n, cap;
+};
+
+struct cpt_img {
+	int fd;
+	char *name;			/* as messages call it */
+	uint64_t size;
+	struct cpt_disk_preamble preamble;
+	uint64_t seed, slots;
+	struct cpt_found *records;
+	size_t nrecords, records_cap;
+	struct cpt_found_list by_type[CPT_REC_COMMIT + 1];
+	struct cpt_blob_view *blobs;	/* sorted by id */
+	struct cpt_page_check *check;	/* threads at work, or NULL */
+};
+
+/* ---- source.c: where the bytes come from ------------------------------ */
+
+/** cpt_source_open - a seekable, readable file with the bytes of @path; "-" is spooled */
+int cpt_source_open(struct cpt_img *img, const char *path, struct cpt_err *err) CPT_CHECKED;
+
+/**
+ * struct cpt_view - a window on the file that moves forward
+ *
+ * Grows while one reads on, starts small after a jump: page data is skipped.
+ */
+struct cpt_view {
+	int fd;
+	const char *name;
+	uint64_t size;			/* of the file */
+	uint64_t offset;		/* of the window */
+	size_t len, next;		/* bytes in the window; how many to read next */
+	char *bytes;
+};
+#define CPT_VIEW_MAX (1024 * 1024)
+
+/** cpt_view_at - @size (<= CPT_VIEW_MAX) bytes at @offset, inside the file; live until the next call */
+int cpt_view_at(struct cpt_view *v, uint64_t offset, size_t size, const void **ret,
+		struct cpt_err *err) CPT_CHECKED;
+
+/* ---- frame.c ----------------------------------------------------------- */
+
+/** cpt_frame_check - walk over all records, fill in img->records and by_type */
+int cpt_frame_check(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_bad - CPT_BAD_IMAGE naming image and offset; returns -1 */
+int cpt_bad(const char *name, uint64_t offset, struct cpt_err *err, const char *fmt, ...)
+	CPT_PRINTF(4, 5);
+
+/* ---- blobs.c ----------------------------------------------------------- */
+
+/** cpt_blobs_index - sort them by id; an id seen twice is an error */
+int cpt_blobs_index(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+void cpt_blobs_free(struct cpt_img *img);
+
+/* ---- read.c ------------------------------------------------------------ */
+
+/** cpt_img_payload - the payload into @ret (room for its length), hash compared once more */
+int cpt_img_payload(const struct cpt_img *img, const struct cpt_found *f, void *ret,
+		    struct cpt_err *err) CPT_CHECKED;
+
+/* ---- pages.c ----------------------------------------------------------- */
+
+/** cpt_pages_stop - end the threads of a check that was not finished */
+void cpt_pages_stop(struct cpt_img *img);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* span.c - page data: room in the file that others fill, or pages from memory */
+#include "image/write.h"
+
+#include <sys/uio.h>
+
+/* a record of pages at the end of the file; what is buffered goes before it if it is the first */
+static int reserve(struct cpt_img_writer *w, uint32_t npages, struct cpt_placed **ret,
+		   struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
+	if (cpt_img_broken(w, err))
+		return -1;
+	if (!w->begun || npages < 1 || npages > CPT_IMG_SPAN_PAGES)
+		return cpt_fail(err, CPT_USAGE, "a record of %u pages does not belong here", npages);
+	if ((w->out.stream || !w->end) && cpt_img_flush(w, err))
+		return -1;
+	CPT_GROW(w->records, w->nrecords, w->records_cap);
+	p = &w->records[w->nrecords];
+	*p = (struct cpt_placed) {
+		.header = {
+			.magic = CPT_DISK_RECORD_MAGIC,
+			.type = CPT_REC_PAGES,
+			.flags = CPT_DISK_ALIGNED,
+			.seq = (uint32_t)w->nrecords,
+			.npages = npages,
+			.length = npages * CPT_PAGE,
+			.key = w->slots,
+		},
+		.offset = w->end,
+	};
+	w->nrecords++;
+	w->slots += npages;
+	w->end = cpt_disk_data(&p->header, p->offset) + p->header.length;
+	*ret = p;
+	return 0;
+}
+
+int cpt_img_span_open(struct cpt_img_writer *w, uint32_t npages, struct cpt_img_span *ret,
+		      struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
+	if (w->out.stream)
+		return cpt_fail(err, CPT_USAGE, "%s can't be written out of order", w->out.name);
+	if (reserve(w, npages, &p, err))
+		return -1;
+	p->open = true;
+	w->nopen++;
+	*ret = (struct cpt_img_span) {
+		.fd = w->out.fd,
+		.offset = cpt_disk_data(&p->header, p->offset),
+		.first_slot = p->header.key,
+		.npages = npages,
+		.record = p->header.seq,
+	};
+	return 0;
+}
+
+int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s,
+		       struct cpt_err *err)
+{
+	struct cpt_placed *p;
+	int sys;
+
+	if (cpt_img_broken(w, err))
+		return -1;
+	if (s->record >= w->nrecords || !w->records[s->record].open)
+		return cpt_fail(err, CPT_USAGE, "this span is not open");
+	p = &w->records[s->record];
+	p->open = false;
+	w->nopen--;
+	sys = cpt_hash_pages(w->out.fd, s->offset, &p->header, w->seed, p->offset);
+	if (sys) {
+		w->failed = true;
+		return cpt_fail_errno(err, sys, "write pages to %s", w->out.name);
+	}
+	return 0;
+}
+
+/* header, zeros up to the page boundary, pages: one system call */
+static int write_record(struct cpt_out *out, const struct cpt_placed *p, const void *data)
+{
+	static const char zeros[CPT_PAGE];
+	size_t head = sizeof(p->header);
+	size_t pad = cpt_disk_data(&p->header, p->offset) - p->offset - head;
+	struct iovec v[3] = {
+		{ (void *)&p->header, head },
+		{ (void *)zeros, pad },
+		{ (void *)data, p->header.length },
+	};
+	size_t i = 0;
+	uint64_t at = p->offset;
+
+	while (i < CPT_COUNT(v)) {
+		ssize_t n = out->stream ?
+			writev(out->fd, v + i, (int)(CPT_COUNT(v) - i)) :
+			pwritev(out->fd, v + i, (int)(CPT_COUNT(v) - i), (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		at += (uint64_t)n;
+		while (i < CPT_COUNT(v) && (size_t)n >= v[i].iov_len)
+			n -= (ssize_t)v[i++].iov_len;
+		if (i < CPT_COUNT(v)) {
+			v[i].iov_base = (char *)v[i].iov_base + n;
+			v[i].iov_len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
+		      uint64_t *first_slot, struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
+	if (reserve(w, npages, &p, err))
+		return -1;
+	*first_slot = p->header.key;
+	p->header.payload_hash = cpt_hash(data, p->header.length);
+	p->header.hash = cpt_disk_seal(&p->header, w->seed);
+	if (cpt_fault_here() ? (errno = EIO, true) : write_record(&w->out, p, data)) {
+		w->failed = true;
+		return cpt_fail_sys(err, "write pages to %s", w->out.name);
+	}
+	return 0;
+}

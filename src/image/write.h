@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* write.h - what the files of the writer share */
+#ifndef CPT_IMAGE_WRITE_H
+#define CPT_IMAGE_WRITE_H
+
+#include "image/format.h"
+
+/* a record that has its place in the file */
+struct cpt_placed {
+	struct cpt_disk_record header;
+	uint64_t offset;
+	bool open;			/* a span whose data may still be on the way */
+};
+
+/* where an image goes */
+struct cpt_out {
+	int fd;
+	bool stream;			/* no seeking, no renaming, nothing to remove */
+	int dir;			/* the folder, -1 for a stream */
+	char *name;			/* as messages call it */
+	char *target;			/* final and temporary name in the folder */
+	char *temp;
+	char *temp_path;		/* absolute */
+};
+
+struct cpt_img_writer {
+	struct cpt_out out;
+	struct cpt_disk_preamble preamble;
+	uint64_t seed;
+	bool failed, begun, committed;
+
+	/* small records, collected; they get their place when they are written */
+	struct cpt_buf buf;
+	size_t *pending, npending, pending_cap;	/* offsets of headers in buf */
+	size_t nplaced;				/* of them */
+
+	uint64_t end;				/* of the file, without buf */
+	uint64_t slots;
+	struct cpt_placed *records;
+	size_t nrecords, records_cap;
+	size_t nopen;
+	struct cpt_hasher *hasher;		/* NULL until there is much to hash */
+};
+
+/* ---- out.c: names and files ------------------------------------------ */
+
+int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err) CPT_CHECKED;
+/** cpt_out_write - at @at, which for a stream is where it stands */
+int cpt_out_write(struct cpt_out *out, const void *data, size_t size, uint64_t at,
+		  struct cpt_err *err) CPT_CHECKED;
+/** cpt_out_finish - make it durable under its name */
+int cpt_out_finish(struct cpt_out *out, struct cpt_err *err) CPT_CHECKED;
+/** cpt_out_close - free; the temporary file goes unless @keep */
+void cpt_out_close(struct cpt_out *out, bool keep);
+
+/* ---- write.c: records ------------------------------------------------- */
+
+/** cpt_img_broken - fails if the writer failed before; every call begins with it */
+int cpt_img_broken(const struct cpt_img_writer *w, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_add - a small record to the buffer; returns room for its payload, to be sealed with cpt_img_added */
+void *cpt_img_add(struct cpt_img_writer *w, enum cpt_record type, uint64_t key, size_t size);
+void cpt_img_added(struct cpt_img_writer *w);
+/** cpt_img_place - the buffered records get offset and number */
+void cpt_img_place(struct cpt_img_writer *w);
+int cpt_img_flush(struct cpt_img_writer *w, struct cpt_err *err) CPT_CHECKED;
+
+/* ---- hasher.c: hashing on a thread of its own ------------------------- */
+
+/**
+ * cpt_hash_pages - hash @npages at @data of @fd, seal @header, write it to @offset
+ *
+ * Returns an errno, 0 for success; no error text, so that any thread can do it.
+ */
+int cpt_hash_pages(int fd, uint64_t data, struct cpt_disk_record *header,
+		   uint64_t seed, uint64_t offset);
+
+#endif
