@@ -2,7 +2,6 @@
 /* index.c - the last two records: where everything is, and that it is complete */
 #include "image/write.h"
 
-#include <stdio.h>
 
 static void put_index(struct cpt_img_writer *w)
 {
@@ -45,11 +44,18 @@ static void put_commit(struct cpt_img_writer *w)
 
 int cpt_img_commit(struct cpt_img_writer *w, struct cpt_err *err)
 {
+	int sys;
+
 	if (cpt_img_broken(w, err))
 		return -1;
 	if (!w->begun || w->nopen)
 		return cpt_fail(err, CPT_USAGE, "%s is not complete: %zu spans are open",
 				w->out.name, w->nopen);
+	sys = cpt_hasher_finish(w);
+	if (sys) {
+		w->failed = true;
+		return cpt_fail_errno(err, sys, "write pages to %s", w->out.name);
+	}
 	cpt_img_place(w);
 	put_index(w);
 	cpt_img_place(w);

@@ -34,6 +34,7 @@ static int reserve(struct cpt_img_writer *w, uint32_t npages, struct cpt_placed 
 	w->slots += npages;
 	w->end = cpt_disk_data(&p->header, p->offset) + p->header.length;
 	*ret = p;
+	cpt_out_ahead(&w->out, w->end);
 	return 0;
 }
 
@@ -71,7 +72,7 @@ int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s,
 	p = &w->records[s->record];
 	p->open = false;
 	w->nopen--;
-	sys = cpt_hash_pages(w->out.fd, s->offset, &p->header, w->seed, p->offset);
+	sys = cpt_hasher_add(w, p);
 	if (sys) {
 		w->failed = true;
 		return cpt_fail_errno(err, sys, "write pages to %s", w->out.name);

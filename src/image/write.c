@@ -155,7 +155,9 @@ void cpt_img_discard(struct cpt_img_writer *w)
 {
 	if (!w)
 		return;
+	cpt_hasher_abandon(w);
 	cpt_out_close(&w->out, w->committed);
+	free(w->chunk);
 	free(w->buf.data);
 	free(w->pending);
 	free(w->records);

@@ -21,6 +21,7 @@ struct cpt_out {
 	char *target;			/* final and temporary name in the folder */
 	char *temp;
 	char *temp_path;		/* absolute */
+	uint64_t allocated;		/* file space asked for, UINT64_MAX: that is of no use */
 };
 
 struct cpt_img_writer {
@@ -39,7 +40,9 @@ struct cpt_img_writer {
 	struct cpt_placed *records;
 	size_t nrecords, records_cap;
 	size_t nopen;
-	struct cpt_hasher *hasher;		/* NULL until there is much to hash */
+	uint64_t hashed;			/* bytes of spans closed */
+	char *chunk;				/* to hash with, before there is a thread */
+	struct cpt_hasher *hasher;		/* the thread; NULL until there is much to hash */
 };
 
 /* ---- out.c: names and files ------------------------------------------ */
@@ -48,6 +51,8 @@ int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err) CPT
 /** cpt_out_write - at @at, which for a stream is where it stands */
 int cpt_out_write(struct cpt_out *out, const void *data, size_t size, uint64_t at,
 		  struct cpt_err *err) CPT_CHECKED;
+/** cpt_out_ahead - the file will grow to @end: ask for space in large pieces */
+void cpt_out_ahead(struct cpt_out *out, uint64_t end);
 /** cpt_out_finish - make it durable under its name */
 int cpt_out_finish(struct cpt_out *out, struct cpt_err *err) CPT_CHECKED;
 /** cpt_out_close - free; the temporary file goes unless @keep */
@@ -64,14 +69,17 @@ void cpt_img_added(struct cpt_img_writer *w);
 void cpt_img_place(struct cpt_img_writer *w);
 int cpt_img_flush(struct cpt_img_writer *w, struct cpt_err *err) CPT_CHECKED;
 
-/* ---- hasher.c: hashing on a thread of its own ------------------------- */
+/* ---- hasher.c: hashing what others wrote ------------------------------- */
 
 /**
- * cpt_hash_pages - hash @npages at @data of @fd, seal @header, write it to @offset
+ * cpt_hasher_add - the data of @p is in the file: hash it and write its header, now or soon
+ * cpt_hasher_finish - until all of them are done and in w->records; ends the thread
+ * cpt_hasher_abandon - the image is given up: end the thread
  *
- * Returns an errno, 0 for success; no error text, so that any thread can do it.
+ * Return an errno, 0 for success: maybe that of an earlier span.
  */
-int cpt_hash_pages(int fd, uint64_t data, struct cpt_disk_record *header,
-		   uint64_t seed, uint64_t offset);
+int cpt_hasher_add(struct cpt_img_writer *w, struct cpt_placed *p);
+int cpt_hasher_finish(struct cpt_img_writer *w);
+void cpt_hasher_abandon(struct cpt_img_writer *w);
 
 #endif
