@@ -27,7 +27,8 @@
 
 struct cpt_thread {
 	pid_t tid;
-	struct cpt_remote remote;
+	struct cpt_remote remote;	/* .tid is 0 until it is seized */
+	bool stopped;
 	Cpt__Thread *img;
 };
 
@@ -45,6 +46,9 @@ struct cpt_task {			/* one process */
 	unsigned nthreads;
 	struct cpt_remote_mm mm;
 	uint64_t vdso_end;		/* 0: it has none */
+	bool has_children;		/* in the group */
+	struct cpt_known *known;	/* private to memory.c */
+	bool put;			/* its records are written */
 	Cpt__Task *img;
 	Cpt__Mm *mm_img;
 };
@@ -60,9 +64,17 @@ struct cpt_dump {
 	struct cpt_img_writer *img;	/* NULL in cpt_check(): nothing is written */
 	struct cpt_task *tasks;		/* ascending by pid; parents may come later */
 	unsigned ntasks;
+	struct cpt_task *zombies;	/* met while relatives are looked for */
+	unsigned nzombies;
+	bool checking;			/* cpt_check(): nothing is written */
+	bool was_frozen;		/* before we came */
+	bool end_frozen;		/* the group is to be frozen when its tasks are let go */
+	uint64_t stop_began;		/* CLOCK_MONOTONIC, ns */
 	unsigned refused;		/* reasons so far */
 	char first_reason[400];
 	struct cpt_stats stats;
+	struct cpt_buf maps;		/* for /proc/PID/smaps */
+	struct cpt_mapped *mapped;	/* private to mm.c */
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */
 };
@@ -107,6 +119,8 @@ int cpt_dump_path(struct cpt_dump *d, struct cpt_task *t, const char *link,
 		  uint32_t *object, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_new_object - a new, empty object with an id; kept in order of ids and written at the end */
 Cpt__Object *cpt_dump_new_object(struct cpt_dump *d);
+/** cpt_dump_objects_free - whatever objects.c holds; fine when there is nothing */
+void cpt_dump_objects_free(struct cpt_dump *d);
 
 /* ---- memory.c -------------------------------------------------------- */
 

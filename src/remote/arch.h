@@ -46,10 +46,10 @@ struct cpt_syscall {
 	uint64_t arg[6];
 };
 void cpt_arch_syscall(const struct cpt_regs *r, struct cpt_syscall *ret);
-/** cpt_arch_repeat - let the context make its system call again, with these arguments */
-void cpt_arch_repeat(struct cpt_regs *r, const uint64_t arg[6]);
-/** cpt_arch_return - let the system call return this */
-void cpt_arch_return(struct cpt_regs *r, long ret);
+/** cpt_arch_set_result, cpt_arch_set_args - what the interrupted call returns; with what it is made again */
+void cpt_arch_set_result(struct cpt_regs *r, long ret);
+void cpt_arch_set_args(struct cpt_regs *r, const uint64_t arg[6]);
+void cpt_arch_set_pc(struct cpt_regs *r, uint64_t pc);
 
 /** cpt_arch_step_syscall - registers to run one system call at the instruction at @insn by a single step */
 void cpt_arch_step_syscall(struct cpt_regs *r, uint64_t insn, uint32_t nr, const uint64_t arg[6]);

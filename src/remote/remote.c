@@ -100,6 +100,7 @@ int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct 
 	}
 	r->tid = tid;
 	r->group_stopped = WSTOPSIG(status) != SIGTRAP;
+	r->group_stop_signal = r->group_stopped ? WSTOPSIG(status) : 0;
 	if (get_regs(tid, &r->regs, err))
 		return -1;
 	if (ptrace(PTRACE_GETSIGMASK, tid, 8, &r->sigmask))

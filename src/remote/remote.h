@@ -113,7 +113,8 @@ struct cpt_remote {
 	int stop_signal;	/* one that the task ignores */
 	bool exitkill;		/* being restored: dies with cptool, so needs no way back */
 	bool masked;		/* signals are held back for batches */
-	bool group_stopped;	/* it was in a group stop (SIGSTOP, …) when seized */
+	bool group_stopped;	/* it was in a group stop when seized, … */
+	int group_stop_signal;	/* … by SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU */
 	bool owes_stop;		/* a SIGSTOP arrived meanwhile: given to it at release */
 	struct cpt_remote_mm *mm;
 	struct cpt_regs regs;	/* its own context: saved on dump, to be set on restore */

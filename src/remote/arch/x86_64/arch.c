@@ -35,12 +35,7 @@ void cpt_arch_enter_single(struct cpt_regs *r, uint64_t code, uint32_t nr, const
 {
 	enter(r, code + (uint64_t)(cpt_arch_code_single - cpt_arch_code), tgid, tid, sig, stack);
 	r->gp.rax = nr;
-	r->gp.rdi = arg[0];
-	r->gp.rsi = arg[1];
-	r->gp.rdx = arg[2];
-	r->gp.r10 = arg[3];
-	r->gp.r8 = arg[4];
-	r->gp.r9 = arg[5];
+	cpt_arch_set_args(r, arg);
 }
 
 int64_t cpt_arch_single_ret(const struct cpt_regs *r)
@@ -73,11 +68,13 @@ void cpt_arch_syscall(const struct cpt_regs *r, struct cpt_syscall *ret)
 	ret->arg[5] = r->gp.r9;
 }
 
-void cpt_arch_repeat(struct cpt_regs *r, const uint64_t arg[6])
+void cpt_arch_set_result(struct cpt_regs *r, long ret)
 {
-	r->gp.rax = r->gp.orig_rax;
-	r->gp.rip -= SYSCALL_BYTES;
-	r->gp.orig_rax = (uint64_t)-1;
+	r->gp.rax = (uint64_t)ret;
+}
+
+void cpt_arch_set_args(struct cpt_regs *r, const uint64_t arg[6])
+{
 	r->gp.rdi = arg[0];
 	r->gp.rsi = arg[1];
 	r->gp.rdx = arg[2];
@@ -86,10 +83,9 @@ void cpt_arch_repeat(struct cpt_regs *r, const uint64_t arg[6])
 	r->gp.r9 = arg[5];
 }
 
-void cpt_arch_return(struct cpt_regs *r, long ret)
+void cpt_arch_set_pc(struct cpt_regs *r, uint64_t pc)
 {
-	r->gp.rax = (uint64_t)ret;
-	r->gp.orig_rax = (uint64_t)-1;
+	r->gp.rip = pc;
 }
 
 /* The kernel would do this on the way out: arch/x86/kernel/signal.c, arch_do_signal_or_restart(). */
@@ -145,12 +141,7 @@ void cpt_arch_step_syscall(struct cpt_regs *r, uint64_t insn, uint32_t nr, const
 	r->gp.rip = insn;
 	r->gp.orig_rax = (uint64_t)-1;
 	r->gp.rax = nr;
-	r->gp.rdi = arg[0];
-	r->gp.rsi = arg[1];
-	r->gp.rdx = arg[2];
-	r->gp.r10 = arg[3];
-	r->gp.r8 = arg[4];
-	r->gp.r9 = arg[5];
+	cpt_arch_set_args(r, arg);
 }
 
 long cpt_arch_find_syscall(const unsigned char *vdso, size_t size)

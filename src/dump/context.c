@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * context.c - registers as they must be for another kernel to go on from them
+ *
+ * A task that was stopped in a system call shows -ERESTART… in its result.
+ * Those that mean "make the same call again" can be carried as they are: the
+ * restoring kernel does the rest, with a pending handler or without. Two can't:
+ * -ERESTART_RESTARTBLOCK refers to memory of this kernel, and some calls give
+ * -EINTR for any interruption. Both become -ERESTARTNOHAND: the call is made
+ * again unless a handler runs first, and then it returns EINTR, as it would have.
+ */
+#include "dump/engine.h"
+
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* include/linux/errno.h: never seen by programs, but by tracers */
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+
+static bool gives_up_on_any_stop(long nr)
+{
+	switch (nr) {
+#ifdef SYS_epoll_wait
+	case SYS_epoll_wait:
+#endif
+	case SYS_epoll_pwait:
+	case 441:			/* epoll_pwait2 */
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_rt_sigtimedwait:
+	case SYS_io_getevents:
+	/* sockets with SO_RCVTIMEO or SO_SNDTIMEO: sock_intr_errno() */
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_connect:
+	case SYS_read:
+	case SYS_readv:
+	case SYS_write:
+	case SYS_writev:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * nanosleep(2) and clock_nanosleep(2) write the time left to *rem when they
+ * are interrupted; the repeated call sleeps that long.
+ */
+static void sleep_for_the_rest(pid_t pid, struct cpt_syscall *s)
+{
+	unsigned req = s->nr == SYS_nanosleep ? 0 : 2;
+	uint64_t rem = s->arg[req + 1];
+	struct timespec left;
+	struct iovec here = { &left, sizeof(left) }, there = { (void *)(uintptr_t)rem, sizeof(left) };
+
+	if (!rem || process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof(left))
+		return;
+	if (left.tv_sec < 0 || left.tv_nsec < 0 || left.tv_nsec >= 1000000000)
+		return;
+	s->arg[req] = rem;
+}
+
+static bool sleeps(long nr)
+{
+	return nr == SYS_nanosleep || nr == SYS_clock_nanosleep;
+}
+
+/* include/uapi/linux/rseq.h: struct rseq_cs */
+struct rseq_section {
+	uint32_t version, flags;
+	uint64_t start_ip, post_commit_offset, abort_ip;
+};
+
+int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
+		     struct cpt_regs *ret, struct cpt_err *err)
+{
+	struct cpt_remote *r = &th->remote;
+	struct cpt_syscall s;
+
+	cpt_arch_syscall(&r->regs, &s);
+	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr))
+		cpt_arch_set_result(&r->regs, -ERESTARTNOHAND);	/* this kernel is to go on so as well */
+	*ret = r->regs;
+	if (s.inside && s.ret == -ERESTART_RESTARTBLOCK) {
+		if (sleeps(s.nr))
+			sleep_for_the_rest(th->tid, &s);
+		cpt_arch_set_args(ret, s.arg);
+		cpt_arch_set_result(ret, -ERESTARTNOHAND);
+	}
+	return 0;
+}
+
+/*
+ * A thread stopped inside a restartable sequence would be sent to its abort
+ * handler on the way back to it; the kernel forgets that when other code (a
+ * batch) runs in between, so it is done here.
+ */
+void cpt_dump_abort_rseq(struct cpt_thread *th, uint64_t rseq)
+{
+	struct rseq_section cs;
+	uint64_t at = 0, pc = cpt_arch_pc(&th->remote.regs);
+	struct iovec here = { &at, sizeof(at) }, there = { (void *)(uintptr_t)(rseq + 8), sizeof(at) };
+
+	if (!rseq || process_vm_readv(th->tid, &here, 1, &there, 1, 0) != sizeof(at) || !at)
+		return;
+	here = (struct iovec){ &cs, sizeof(cs) };
+	there = (struct iovec){ (void *)(uintptr_t)at, sizeof(cs) };
+	if (process_vm_readv(th->tid, &here, 1, &there, 1, 0) != sizeof(cs))
+		return;
+	if (pc - cs.start_ip < cs.post_commit_offset)
+		cpt_arch_set_pc(&th->remote.regs, cs.abort_ip);
+}

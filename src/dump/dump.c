@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * dump.c - a dump from beginning to end
+ *
+ * Until the image is complete and synced, everything that is done to the
+ * group can be undone: by this code when a step fails, by the undo guard when
+ * this process dies.
+ */
+#include "config.h"
+#include "dump/dump.h"
+
+#include "base/vdso.h"
+#include "dump/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#define FORMAT_VERSION 1
+
+extern const struct cpt_dump_kind cpt_dump_threads, cpt_dump_mm_kind;
+
+void cpt_refuse(struct cpt_dump *d, const struct cpt_task *t, const char *fmt, ...)
+{
+	struct cpt_err line;
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (t)
+		cpt_fail(&line, CPT_UNSUPPORTED, "task %d (%s): %s", t->pid, t->comm, text);
+	else
+		cpt_fail(&line, CPT_UNSUPPORTED, "%s", text);
+	if (!d->refused++)
+		memcpy(d->first_reason, line.text, sizeof(d->first_reason) - 1);
+	if (d->opt->refused.line)
+		d->opt->refused.line(d->opt->refused.arg, line.text);
+}
+
+static int refusals(const struct cpt_dump *d, struct cpt_err *err)
+{
+	if (!d->refused)
+		return 0;
+	if (d->refused == 1 || !d->opt->refused.line)
+		return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be dumped: %s", d->opt->group, d->first_reason);
+	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be dumped, for %u reasons", d->opt->group, d->refused);
+}
+
+/* ---- kinds ----------------------------------------------------------- */
+
+#define STATES 64			/* more than there are kinds; checked below */
+
+static const struct cpt_dump_kind *kind(unsigned k)
+{
+	static const struct cpt_dump_kind *const own[] = { &cpt_dump_threads, &cpt_dump_mm_kind };
+
+	return k < CPT_COUNT(own) ? own[k] : cpt_dump_kinds[k - CPT_COUNT(own)];
+}
+
+static int within_kind(const struct cpt_task *t, unsigned k, struct cpt_err *err)
+{
+	return cpt_within(err, "task %d (%s): %s", t->pid, t->comm, kind(k)->name);
+}
+
+static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	for (unsigned k = 0; kind(k); k++) {
+		if (kind(k)->look && kind(k)->look(d, t, err))
+			return within_kind(t, k, err);
+		for (unsigned i = 0; kind(k)->look_thread && i < t->nthreads; i++)
+			if (kind(k)->look_thread(d, t, &t->threads[i], err))
+				return within_kind(t, k, err);
+	}
+	return 0;
+}
+
+/* One batch for each thread: what all kinds ask of it; the leader's has the process's questions too. */
+static int ask(struct cpt_dump *d, struct cpt_task *t, unsigned i, struct cpt_err *err)
+{
+	struct cpt_batch *b = &d->batch;
+	void *process[STATES] = { NULL }, *thread[STATES] = { NULL };
+	struct cpt_thread *th = &t->threads[i];
+
+	cpt_batch_reset(b);
+	for (unsigned k = 0; kind(k) && k < STATES; k++)
+		if ((!i && kind(k)->ask && kind(k)->ask(d, t, b, &process[k], err)) ||
+		    (kind(k)->ask_thread && kind(k)->ask_thread(d, t, th, b, &thread[k], err)))
+			return within_kind(t, k, err);
+	if (cpt_batch_run(&th->remote, b, err))
+		return -1;
+	for (unsigned k = 0; kind(k) && k < STATES; k++)
+		if ((!i && kind(k)->tell && kind(k)->tell(d, t, b, process[k], err)) ||
+		    (kind(k)->tell_thread && kind(k)->tell_thread(d, t, th, b, thread[k], err)))
+			return within_kind(t, k, err);
+	return 0;
+}
+
+static int one_process(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	if (cpt_dump_describe(d, t, err))
+		return -1;
+	if (t->zombie)
+		return 0;
+	if (cpt_dump_mm(d, t, err))
+		return cpt_within(err, "task %d (%s)", t->pid, t->comm);
+	if (!t->vdso_end)
+		return cpt_fail(err, CPT_UNSUPPORTED, "task %d (%s) has no vdso", t->pid, t->comm);
+	if (cpt_remote_open(&t->threads[0].remote, t->vdso_end, err))
+		return cpt_within(err, "task %d (%s)", t->pid, t->comm);
+	if (look(d, t, err))
+		return -1;
+	for (unsigned i = 0; i < t->nthreads; i++)
+		if (ask(d, t, i, err))
+			return -1;
+	return 0;
+}
+
+static int collect(struct cpt_dump *d, struct cpt_err *err)
+{
+	if (cpt_dump_relatives(d, err) || cpt_dump_memory_begin(d, err))
+		return -1;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (one_process(d, &d->tasks[i], err))
+			return -1;
+	for (unsigned k = 0; kind(k); k++)
+		if (kind(k)->group && kind(k)->group(d, err))
+			return cpt_within(err, "%s", kind(k)->name);
+	return refusals(d, err);
+}
+
+/* ---- records --------------------------------------------------------- */
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int put_header(struct cpt_dump *d, struct cpt_err *err)
+{
+	Cpt__Header h = CPT__HEADER__INIT;
+	struct cpt_vdso vdso;
+	struct utsname u;
+	unsigned char id[16];
+
+	if (d->checking)
+		return 0;
+	if (cpt_own_vdso(&vdso, err))
+		return -1;
+	uname(&u);
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return cpt_fail_sys(err, "getrandom");
+	h.has_version = h.has_features = h.has_created_ns = h.has_monotonic_ns = h.has_boottime_ns = true;
+	h.has_page_size = h.has_id = h.has_vdso = h.has_freezer = h.has_was_frozen = true;
+	h.version = FORMAT_VERSION;
+	h.program = (char *)(uintptr_t)PACKAGE_VERSION;
+	h.arch = u.machine;
+	h.kernel = u.release;
+	h.host = u.nodename;
+	h.created_ns = clock_ns(CLOCK_REALTIME);
+	h.monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+	h.boottime_ns = clock_ns(CLOCK_BOOTTIME);
+	h.page_size = CPT_PAGE;
+	h.id.len = sizeof(id);
+	h.id.data = id;
+	h.vdso.data = (uint8_t *)(uintptr_t)vdso.text;
+	h.vdso.len = vdso.text_end - vdso.text;
+	h.group = d->group.path + strlen(d->group.mount);
+	h.freezer = d->group.freezer;
+	h.was_frozen = d->end_frozen;
+	return cpt_img_put(d->img, CPT_REC_HEADER, &h.base, err);
+}
+
+static int put_task(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	if (!t->zombie) {
+		if (cpt_dump_memory(d, t, err))
+			return cpt_within(err, "task %d (%s): memory", t->pid, t->comm);
+		if (cpt_img_put(d->img, CPT_REC_MM, &t->mm_img->base, err))
+			return -1;
+	}
+	return cpt_img_put(d->img, CPT_REC_TASK, &t->img->base, err);
+}
+
+/* Parents before children: a child's memory is compared with its parent's. */
+static int put_family(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	if (t->put)
+		return 0;
+	if (t->parent && put_family(d, t->parent, err))
+		return -1;
+	t->put = true;
+	return put_task(d, t, err);
+}
+
+static int put_records(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns();
+
+	d->stats.state_ns = begin - d->stop_began;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (put_family(d, &d->tasks[i], err))
+			return -1;
+	if (cpt_dump_memory_end(d, err))
+		return -1;
+	d->stats.memory_ns = cpt_now_ns() - begin;
+	for (unsigned k = 0; kind(k); k++)
+		if (kind(k)->write && kind(k)->write(d, err))
+			return cpt_within(err, "%s", kind(k)->name);
+	return 0;
+}
+
+/* ---- from beginning to end ------------------------------------------- */
+
+static const char *image_name(const struct cpt_dump_options *opt)
+{
+	return opt->image ? opt->image : "checkpoint.cpt";
+}
+
+/* Tell the guard how the freezer is to be left, before it is touched. */
+static int guard_freezer(struct cpt_dump *d, struct cpt_err *err)
+{
+	enum cpt_state state;
+	const char *value;
+	char file[4200];
+	bool self;
+
+	if (cpt_group_state(&d->group, &state, &self, err))
+		return -1;
+	if (state != CPT_RUNNING && !self)
+		return cpt_fail(err, CPT_UNSUPPORTED, "%s is frozen by a group above it; thaw that one first", d->group.path);
+	d->was_frozen = self;
+	d->end_frozen = self || d->opt->after == CPT_AFTER_FROZEN;
+	cpt_group_thaw_undo(&d->group, file, &value);
+	if (d->was_frozen)
+		value = d->group.freezer == CPT_FREEZER_V2 ? "1" : "FROZEN";
+	return cpt_guard_add(&d->guard, CPT_UNDO_WRITE, file, value, err);
+}
+
+static int begin(struct cpt_dump *d, struct cpt_err *err)
+{
+	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_guard_start(&d->guard, err))
+		return -1;
+	if (!d->checking) {
+		if (cpt_img_create(image_name(d->opt), &d->img, err))
+			return -1;
+		if (cpt_img_temp(d->img) &&
+		    cpt_guard_add(&d->guard, CPT_UNDO_UNLINK, cpt_img_temp(d->img), NULL, err))
+			return -1;
+	}
+	return guard_freezer(d, err);
+}
+
+static int finish(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns();
+
+	if (cpt_img_commit(d->img, err))
+		return -1;
+	d->stats.write_ns = cpt_now_ns() - begin;
+	d->stats.image_bytes = cpt_img_bytes(d->img);
+	begin = cpt_now_ns();
+	if (d->opt->after == CPT_AFTER_KILL) {
+		/* from here on the image is the group: a frozen or half-killed rest would be a second one */
+		if (cpt_dump_kill(d, err))
+			return -1;
+		d->stats.kill_ns = cpt_now_ns() - begin;
+		cpt_guard_success(&d->guard);
+	}
+	return 0;
+}
+
+static void count(struct cpt_dump *d)
+{
+	if (d->stats.processes)
+		return;
+	for (unsigned i = 0; i < d->ntasks; i++) {
+		d->stats.processes++;
+		d->stats.threads += d->tasks[i].img ? d->tasks[i].img->n_threads : 0;
+	}
+}
+
+static int dump(struct cpt_dump *d, struct cpt_err *err)
+{
+	if (begin(d, err) || cpt_dump_stop(d, err) || put_header(d, err) || collect(d, err))
+		return -1;
+	if (d->checking)
+		return 0;
+	if (put_records(d, err))
+		return -1;
+	if (d->opt->after != CPT_AFTER_KILL) {
+		/* nothing more is needed of the tasks: the sync need not be part of the pause */
+		if (cpt_dump_release(d, err))
+			return -1;
+		d->stats.pause_ns = cpt_now_ns() - d->stop_began;
+		count(d);
+		cpt_dump_forget(d);
+	}
+	return finish(d, err);
+}
+
+static rlim_t raise_nofile(void)
+{
+	struct rlimit r;
+	rlim_t was;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return 0;
+	was = r.rlim_cur;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	return was;
+}
+
+static void lower_nofile(rlim_t was)
+{
+	struct rlimit r;
+
+	if (was && !getrlimit(RLIMIT_NOFILE, &r)) {
+		r.rlim_cur = was;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_stats *ret, struct cpt_err *err)
+{
+	struct cpt_dump d = { .opt = opt, .checking = checking, .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE };
+	uint64_t begin = cpt_now_ns();
+	rlim_t nofile = raise_nofile();
+	struct cpt_err later;
+	int rc = dump(&d, err);
+
+	count(&d);
+	cpt_dump_memory_free(&d);
+	if (cpt_dump_release(&d, &later) && !rc) {
+		*err = later;
+		rc = -1;
+	}
+	if (!rc && d.img)
+		cpt_guard_success(&d.guard);
+	cpt_guard_undo(&d.guard);
+	cpt_img_discard(d.img);
+	cpt_dump_forget(&d);
+	cpt_dump_objects_free(&d);
+	cpt_group_close(&d.group);
+	cpt_batch_free(&d.batch);
+	free(d.buf.data);
+	free(d.maps.data);
+	free(d.zombies);
+	cpt_arena_free(&d.arena);
+	lower_nofile(nofile);
+	d.stats.total_ns = cpt_now_ns() - begin;
+	if (!d.stats.pause_ns)
+		d.stats.pause_ns = d.stop_began ? cpt_now_ns() - d.stop_began : 0;
+	if (ret)
+		*ret = d.stats;
+	return rc;
+}
+
+int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret, struct cpt_err *err)
+{
+	return run(opt, false, ret, err);
+}
+
+int cpt_check(const struct cpt_dump_options *opt, struct cpt_err *err)
+{
+	return run(opt, true, NULL, err);
+}

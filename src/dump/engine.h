@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* engine.h - how the engine's own files meet (dump.c calls, in this order) */
+#ifndef CPT_DUMP_ENGINE_H
+#define CPT_DUMP_ENGINE_H
+
+#include "dump/kinds.h"
+
+/* stop.c: bring the whole group to a stop, and let it go again */
+
+/** cpt_dump_stop - freeze, list, seize, thaw: afterwards every thread is ptrace-stopped. Retries around vfork. */
+int cpt_dump_stop(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_release - put everything back and let all tasks go; keeps going on errors */
+int cpt_dump_release(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_kill - kill the group, reap what we trace, wait until it is empty */
+int cpt_dump_kill(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_forget - free the list of tasks */
+void cpt_dump_forget(struct cpt_dump *d);
+
+/* tasks.c: who is in the group, and who they are to each other */
+int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_relatives - parents, zombies; all are stopped */
+int cpt_dump_relatives(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+
+/* mm.c: mappings; called before anything is mapped into the task */
+int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+
+/* memory.c: the content of address spaces */
+int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_memory - pages of one process's private memory into t->mm_img->pages */
+int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_memory_end - everything queued stands in the image */
+int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+void cpt_dump_memory_free(struct cpt_dump *d);
+
+/* context.c: registers as they must be for another kernel to go on from them */
+int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
+		     struct cpt_regs *ret, struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_dump_abort_rseq - if stopped inside a restartable sequence, go on at its abort handler */
+void cpt_dump_abort_rseq(struct cpt_thread *th, uint64_t rseq);
+
+#endif

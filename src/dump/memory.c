@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.c - which pages of an address space have to be stored, and where they are already
+ *
+ * /proc/PID/pagemap tells of each page whether the program has given it a
+ * content of its own, and in which page frame it is. A frame seen before in
+ * another address space is the same page: it is stored once. Pages of files
+ * and the zero page are not stored at all.
+ */
+#include "dump/memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define PM_PRESENT (1ULL << 63)
+#define PM_SWAP (1ULL << 62)
+#define PM_FILE (1ULL << 61)		/* page of a file or of shared memory */
+#define PM_GUARD (1ULL << 58)
+#define PM_EXCLUSIVE (1ULL << 56)	/* mapped nowhere else */
+#define PM_PFN ((1ULL << 55) - 1)
+#define NO_SLOT UINT64_MAX
+#define PM_BATCH 32768			/* entries read at once */
+
+/* ---- runs ------------------------------------------------------------ */
+
+void cpt_pages_add(struct cpt_pages *p, uint64_t index, uint64_t count, uint64_t slot)
+{
+	if (p->n && p->index[p->n - 1] + p->count[p->n - 1] == index &&
+	    p->slot[p->n - 1] + p->count[p->n - 1] == slot) {
+		p->count[p->n - 1] += count;
+		return;
+	}
+	if (p->n == p->cap) {
+		p->cap = p->cap ? 2 * p->cap : 32;
+		p->index = cpt_realloc(p->index, p->cap, 8);
+		p->count = cpt_realloc(p->count, p->cap, 8);
+		p->slot = cpt_realloc(p->slot, p->cap, 8);
+	}
+	p->index[p->n] = index;
+	p->count[p->n] = count;
+	p->slot[p->n++] = slot;
+}
+
+Cpt__Pages *cpt_pages_message(struct cpt_pages *p, struct cpt_arena *a)
+{
+	Cpt__Pages *m = cpt_arena_new(a, Cpt__Pages);
+
+	cpt__pages__init(m);
+	m->n_index = m->n_count = m->n_slot = p->n;
+	m->index = cpt_arena_memdup(a, p->index, p->n * 8);
+	m->count = cpt_arena_memdup(a, p->count, p->n * 8);
+	m->slot = cpt_arena_memdup(a, p->slot, p->n * 8);
+	p->n = 0;
+	return m;
+}
+
+/* ---- frames seen before ---------------------------------------------- */
+
+static uint64_t *frame_slot(struct cpt_frames *f, uint64_t pfn)
+{
+	uint64_t at = pfn * 0x9e3779b97f4a7c15ULL >> f->shift;
+
+	while (f->table[2 * at] && f->table[2 * at] != pfn)
+		at = (at + 1) & f->mask;
+	return &f->table[2 * at];
+}
+
+static void grow_frames(struct cpt_frames *f)
+{
+	struct cpt_frames old = *f;
+	unsigned bits = old.table ? 64 - old.shift + 1 : 12;
+
+	f->shift = 64 - bits;
+	f->mask = (1ULL << bits) - 1;
+	f->table = cpt_calloc(f->mask + 1, 16);
+	for (uint64_t i = 0; old.table && i <= old.mask; i++)
+		if (old.table[2 * i])
+			memcpy(frame_slot(f, old.table[2 * i]), &old.table[2 * i], 16);
+	free(old.table);
+}
+
+static uint64_t find_frame(struct cpt_frames *f, uint64_t pfn)
+{
+	uint64_t *e;
+
+	if (!f->table)
+		return NO_SLOT;
+	e = frame_slot(f, pfn);
+	return e[0] ? e[1] : NO_SLOT;
+}
+
+static void remember_frame(struct cpt_frames *f, uint64_t pfn, uint64_t slot)
+{
+	uint64_t *e;
+
+	if (!f->table || 2 * f->used > f->mask)
+		grow_frames(f);
+	e = frame_slot(f, pfn);
+	if (!e[0])
+		f->used++;
+	e[0] = pfn;
+	e[1] = slot;
+}
+
+/* The frame of the zero page, as a page that was only read shows it. */
+static uint64_t zero_frame(void)
+{
+	CPT_AUTO(fd) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	volatile char *page = mmap(NULL, CPT_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t entry = 0;
+
+	if (page == MAP_FAILED)
+		return 0;
+	(void)page[0];
+	if (fd < 0 || cpt_pread_all(fd, &entry, 8, (off_t)((uintptr_t)page / CPT_PAGE * 8)))
+		entry = 0;
+	munmap((void *)(uintptr_t)page, CPT_PAGE);
+	return entry & PM_PFN;
+}
+
+/* ---- private memory -------------------------------------------------- */
+
+struct scan {
+	struct cpt_dump *d;
+	struct cpt_dump_memory *m;
+	struct cpt_task *t;
+	const struct cpt_known *parent;	/* pagemap and slots of the parent, or NULL */
+	struct cpt_known *known;	/* of this one, if it has children */
+	struct cpt_err *err;
+};
+
+static int store(struct scan *s, uint64_t vpn, uint64_t count, uint64_t *slot)
+{
+	*slot = s->m->next_slot;
+	return cpt_queue_memory(s->d, s->t->pid, vpn * CPT_PAGE, count, s->err);
+}
+
+static bool has_content(const struct cpt_dump_memory *m, uint64_t e)
+{
+	if (e & PM_SWAP)
+		return true;
+	return (e & PM_PRESENT) && !(e & PM_FILE) && (e & PM_PFN) != m->zero_pfn;
+}
+
+/* how many entries from here on look the same as in the parent, and are stored there */
+static size_t same_as_parent(const struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, uint64_t *slot)
+{
+	const struct cpt_known_run *k = cpt_known_find(s->parent, vpn);
+	size_t i, at;
+
+	if (!k)
+		return 0;
+	at = vpn - k->vpn;
+	if (k->slot[at] == NO_SLOT)
+		return 0;
+	*slot = k->slot[at];
+	for (i = 0; i < n && at + i < k->n; i++)
+		if (e[i] != k->entry[at + i] || !(e[i] & PM_PRESENT) || (e[i] & (PM_EXCLUSIVE | PM_FILE)) ||
+		    k->slot[at + i] != *slot + i)
+			break;
+	return i;
+}
+
+static bool may_be_shared(const struct cpt_dump_memory *m, uint64_t e)
+{
+	return m->sharing && (e & PM_PRESENT) && !(e & PM_EXCLUSIVE) && (e & PM_PFN);
+}
+
+/* pages to be stored one after the other; stops at the first that is something else */
+static size_t fresh(const struct scan *s, uint64_t vpn, const uint64_t *e, size_t n)
+{
+	size_t i;
+	uint64_t slot;
+
+	for (i = 0; i < n && has_content(s->m, e[i]); i++)
+		if (may_be_shared(s->m, e[i]) &&
+		    ((s->parent && same_as_parent(s, vpn + i, e + i, 1, &slot)) ||
+		     find_frame(&s->m->frames, e[i] & PM_PFN) != NO_SLOT))
+			break;
+	return i;
+}
+
+/* Finds what a run of entries starting with one that has content is; returns its length, 0 on error. */
+static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, uint64_t *slot)
+{
+	size_t count = s->parent ? same_as_parent(s, vpn, e, n, slot) : 0;
+
+	if (!count && may_be_shared(s->m, e[0])) {
+		*slot = find_frame(&s->m->frames, e[0] & PM_PFN);
+		count = *slot != NO_SLOT;
+	}
+	if (count) {
+		s->d->stats.pages_shared += count;
+		return count;
+	}
+	count = fresh(s, vpn, e, n);
+	if (store(s, vpn, count, slot))
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (may_be_shared(s->m, e[i]))
+			remember_frame(&s->m->frames, e[i] & PM_PFN, *slot + i);
+	return count;
+}
+
+static int scan_entries(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n)
+{
+	struct cpt_known_run *k = s->known ? cpt_known_add(s->known, vpn, e, n) : NULL;
+
+	for (size_t i = 0; i < n;) {
+		uint64_t slot;
+		size_t count;
+
+		if (!has_content(s->m, e[i])) {
+			i++;
+			continue;
+		}
+		count = place(s, vpn + i, e + i, n - i, &slot);
+		if (!count)
+			return -1;
+		cpt_pages_add(&s->m->pages, vpn + i, count, slot);
+		for (size_t j = 0; k && j < count; j++)
+			k->slot[i + j] = slot + j;
+		i += count;
+	}
+	return 0;
+}
+
+static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
+{
+	static uint64_t entries[PM_BATCH];
+
+	for (uint64_t vpn = start / CPT_PAGE; vpn < end / CPT_PAGE;) {
+		size_t n = CPT_MIN(end / CPT_PAGE - vpn, (uint64_t)PM_BATCH);
+
+		if (cpt_pread_all(pagemap, entries, n * 8, (off_t)(vpn * 8)))
+			return cpt_fail_sys(s->err, "read pagemap");
+		if (scan_entries(s, vpn, entries, n))
+			return -1;
+		vpn += n;
+	}
+	return 0;
+}
+
+static bool private_memory(const Cpt__Vma *v)
+{
+	return v->kind != CPT__VMA_KIND__VMA_SPECIAL && (v->flags & MAP_TYPE) == MAP_PRIVATE;
+}
+
+int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	struct cpt_dump_memory *m = d->memory;
+	struct scan s = { .d = d, .m = m, .t = t, .err = err };
+	CPT_AUTO(fd) int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (pagemap < 0)
+		return cpt_fail_sys(err, "open pagemap");
+	s.parent = t->parent ? t->parent->known : NULL;
+	if (t->has_children)
+		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
+	for (size_t i = 0; i < t->mm_img->n_vmas; i++) {
+		const Cpt__Vma *v = t->mm_img->vmas[i];
+		int rc = 0;
+
+		if (!private_memory(v))
+			continue;
+		rc = m->sharing ? scan_range(&s, pagemap, v->start, v->end)
+				: cpt_scan_own(d, t, pagemap, v->start, v->end, err);
+		if (rc)
+			return -1;
+	}
+	t->mm_img->pages = cpt_pages_message(&m->pages, &d->arena);
+	return 0;
+}
+
+/* ---- the whole dump -------------------------------------------------- */
+
+int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_dump_memory *m = d->memory = cpt_calloc(1, sizeof(*m));
+	unsigned spaces = 0;
+
+	for (unsigned i = 0; i < d->ntasks; i++) {
+		struct cpt_task *t = &d->tasks[i];
+
+		spaces += !t->zombie;
+		if (!t->zombie && t->parent)
+			t->parent->has_children = true;
+	}
+	m->sharing = spaces > 1;
+	m->zero_pfn = zero_frame();
+	return 0;
+}
+
+void cpt_dump_memory_free(struct cpt_dump *d)
+{
+	struct cpt_dump_memory *m = d->memory;
+
+	if (!m)
+		return;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		cpt_known_free(d->tasks[i].known);
+	cpt_queue_free(m);
+	free(m->frames.table);
+	free(m->pages.index);
+	free(m->pages.count);
+	free(m->pages.slot);
+	free(m);
+	d->memory = NULL;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.h - how the files that deal with pages meet
+ *
+ * memory.c finds out which pages are to be stored, known.c remembers what was
+ * found in parents, own.c asks with PAGEMAP_SCAN where nothing can be shared,
+ * queue.c brings the bytes into the image.
+ */
+#ifndef CPT_DUMP_MEMORY_H
+#define CPT_DUMP_MEMORY_H
+
+#include "dump/engine.h"
+
+#include <pthread.h>
+
+/* runs of pages, growing; becomes a Pages message */
+struct cpt_pages {
+	uint64_t *index, *count, *slot;
+	size_t n, cap;
+};
+/** cpt_pages_add - append a run; joined to the last one where it continues it */
+void cpt_pages_add(struct cpt_pages *p, uint64_t index, uint64_t count, uint64_t slot);
+/** cpt_pages_message - as a message in @a; empties @p */
+Cpt__Pages *cpt_pages_message(struct cpt_pages *p, struct cpt_arena *a);
+
+/* page frame number -> slot: open addressing, pairs; frame 0 is never shared */
+struct cpt_frames {
+	uint64_t *table, mask, used;
+	unsigned shift;
+};
+
+/* what stood in the pagemap of a process that has children, and where it was stored */
+struct cpt_known_run {
+	uint64_t vpn;
+	size_t n;
+	uint64_t *entry, *slot;
+};
+struct cpt_known {
+	struct cpt_known_run *runs;	/* ascending */
+	size_t n, cap;
+};
+struct cpt_known_run *cpt_known_add(struct cpt_known *k, uint64_t vpn, const uint64_t *entry, size_t n);
+const struct cpt_known_run *cpt_known_find(const struct cpt_known *k, uint64_t vpn);
+void cpt_known_free(struct cpt_known *k);
+
+/* bytes still to be brought into the image: from a task's memory, or from a file */
+struct cpt_run {
+	pid_t pid;			/* 0: from @fd */
+	int fd;				/* owned by the queue */
+	uint64_t at;			/* address, or offset in the file; bytes */
+	uint32_t npages;
+};
+
+struct cpt_dump_memory {
+	bool sharing;			/* there is more than one address space */
+	uint64_t zero_pfn;
+	uint64_t next_slot;
+	struct cpt_pages pages;
+	struct cpt_frames frames;
+	struct cpt_run *runs;		/* what the next record of pages is made of */
+	size_t nruns, cap;
+	uint32_t queued;		/* pages in it */
+	struct cpt_copiers *copiers;	/* threads, once there is much to do */
+};
+
+/** cpt_scan_own - pages of [start, end) that have a content of their own, in a group where none can be shared */
+int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,
+		 struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on */
+int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+/** cpt_queue_file - the same from a file; @fd is duplicated when needed later */
+int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+void cpt_queue_free(struct cpt_dump_memory *m);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * queue.c - bring pages into the image
+ *
+ * Runs are gathered until they fill a record. The bytes are copied through a
+ * small buffer that stays in the cache: one system call takes them from the
+ * task, one puts them into the file. When there is much to do, threads do it.
+ */
+#include "dump/memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+
+#define COPY_PAGES 64			/* what is on its way at once */
+#define INLINE_SPANS 4			/* so many records before threads are started */
+#define COPIERS 2
+#define BACKLOG 8			/* records waiting for a thread */
+
+struct job {
+	struct cpt_img_span span;
+	struct cpt_run *runs;
+	size_t nruns;
+};
+
+struct cpt_copiers {
+	struct cpt_dump *d;
+	pthread_mutex_t lock;
+	pthread_cond_t work, room;
+	pthread_t thread[COPIERS];
+	unsigned nthreads;
+	struct job jobs[BACKLOG];	/* a ring */
+	unsigned first, njobs, running;
+	bool stop;
+	struct job done[BACKLOG + COPIERS];	/* copied, not closed yet */
+	unsigned ndone;
+	struct cpt_err err;		/* of the first that failed */
+	unsigned spans;
+};
+
+/* ---- copying --------------------------------------------------------- */
+
+/* The last page of a file may be cut short; the rest of it reads as zeros. */
+static ssize_t gather_file(int fd, char *buf, size_t size, uint64_t at)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = pread(fd, buf + have, size - have, (off_t)(at + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	memset(buf + have, 0, size - have);
+	return (ssize_t)size;
+}
+
+/* As many pages of the runs as fit; (*run, *into) is where to go on. */
+static ssize_t gather(const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
+{
+	struct iovec here = { buf, (size_t)CPT_MIN(r->npages - into, room) * CPT_PAGE };
+	uint64_t at = r->at + (uint64_t)into * CPT_PAGE;
+	struct iovec there = { (void *)(uintptr_t)at, here.iov_len };
+
+	if (!r->pid)
+		return gather_file(r->fd, buf, here.iov_len, at);
+	return process_vm_readv(r->pid, &here, 1, &there, 1, 0);
+}
+
+/* process_vm_readv refuses mappings without read permission; /proc/PID/mem, for a tracer, does not */
+static ssize_t gather_unreadable(const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
+{
+	size_t size = (size_t)CPT_MIN(r->npages - into, room) * CPT_PAGE;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", r->pid);
+	CPT_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || cpt_pread_all(fd, buf, size, (off_t)(r->at + (uint64_t)into * CPT_PAGE)))
+		return -1;
+	return (ssize_t)size;
+}
+
+static int copy_job(const struct job *j, char *buf, struct cpt_err *err)
+{
+	uint64_t to = j->span.offset;
+	uint32_t have = 0;
+
+	for (size_t i = 0; i < j->nruns; i++) {
+		const struct cpt_run *r = &j->runs[i];
+
+		for (uint32_t into = 0; into < r->npages;) {
+			char *at = buf + have * CPT_PAGE;
+			ssize_t n = gather(r, into, COPY_PAGES - have, at);
+
+			if (n < 0 && errno == EFAULT && r->pid)
+				n = gather_unreadable(r, into, COPY_PAGES - have, at);
+			if (n <= 0 || n % (ssize_t)CPT_PAGE)
+				return cpt_fail_sys(err, "task %d: read %u pages at %llx", r->pid, r->npages,
+						    (unsigned long long)r->at);
+			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
+			have += (uint32_t)(n / (ssize_t)CPT_PAGE);
+			if (have == COPY_PAGES || (i + 1 == j->nruns && into == r->npages)) {
+				if (cpt_pwrite_all(j->span.fd, buf, have * CPT_PAGE, (off_t)to))
+					return cpt_fail_sys(err, "write to the image");
+				to += have * CPT_PAGE;
+				have = 0;
+			}
+		}
+	}
+	return 0;
+}
+
+static void free_runs(struct cpt_run *runs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!runs[i].pid && (i + 1 == n || runs[i + 1].fd != runs[i].fd))
+			close(runs[i].fd);
+	free(runs);
+}
+
+/* ---- threads --------------------------------------------------------- */
+
+static void *copier(void *arg)
+{
+	struct cpt_copiers *c = arg;
+	char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
+
+	pthread_mutex_lock(&c->lock);
+	for (;;) {
+		struct cpt_err err = { 0 };
+		struct job j;
+
+		while (!c->njobs && !c->stop)
+			pthread_cond_wait(&c->work, &c->lock);
+		if (!c->njobs)
+			break;
+		j = c->jobs[c->first];
+		c->first = (c->first + 1) % BACKLOG;
+		c->njobs--;
+		c->running++;
+		pthread_mutex_unlock(&c->lock);
+		copy_job(&j, buf, &err);
+		pthread_mutex_lock(&c->lock);
+		c->running--;
+		if (err.fault && !c->err.fault)
+			c->err = err;
+		c->done[c->ndone++] = j;
+		pthread_cond_signal(&c->room);
+	}
+	pthread_mutex_unlock(&c->lock);
+	free(buf);
+	return NULL;
+}
+
+/* Called with the lock held: what has been copied is closed by the one thread that may write records. */
+static int close_done(struct cpt_copiers *c, struct cpt_err *err)
+{
+	while (c->ndone) {
+		struct job j = c->done[--c->ndone];
+
+		free_runs(j.runs, j.nruns);
+		if (!c->err.fault && cpt_img_span_close(c->d->img, &j.span, &c->err))
+			break;
+	}
+	if (c->err.fault) {
+		*err = c->err;
+		return -1;
+	}
+	return 0;
+}
+
+static int start_copiers(struct cpt_copiers *c, struct cpt_err *err)
+{
+	while (c->nthreads < COPIERS) {
+		int e = pthread_create(&c->thread[c->nthreads], NULL, copier, c);
+
+		if (e)
+			return c->nthreads ? 0 : cpt_fail_errno(err, e, "start a thread");
+		c->nthreads++;
+	}
+	return 0;
+}
+
+static int hand_over(struct cpt_copiers *c, const struct job *j, struct cpt_err *err)
+{
+	int rc;
+
+	if (start_copiers(c, err))
+		return -1;
+	pthread_mutex_lock(&c->lock);
+	while (c->njobs == BACKLOG || c->ndone >= BACKLOG) {
+		if (c->ndone) {
+			if (close_done(c, err)) {
+				pthread_mutex_unlock(&c->lock);
+				return -1;
+			}
+			continue;
+		}
+		pthread_cond_wait(&c->room, &c->lock);
+	}
+	c->jobs[(c->first + c->njobs++) % BACKLOG] = *j;
+	pthread_cond_signal(&c->work);
+	rc = close_done(c, err);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+static void stop_copiers(struct cpt_copiers *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_broadcast(&c->work);
+	pthread_mutex_unlock(&c->lock);
+	while (c->nthreads)
+		pthread_join(c->thread[--c->nthreads], NULL);
+}
+
+/* ---- records --------------------------------------------------------- */
+
+static struct cpt_copiers *copiers(struct cpt_dump *d)
+{
+	struct cpt_copiers *c = d->memory->copiers;
+
+	if (!c) {
+		c = d->memory->copiers = cpt_calloc(1, sizeof(*c));
+		c->d = d;
+		pthread_mutex_init(&c->lock, NULL);
+		pthread_cond_init(&c->work, NULL);
+		pthread_cond_init(&c->room, NULL);
+	}
+	return c;
+}
+
+static int flush_stream(struct cpt_dump *d, struct job *j, uint32_t npages, struct cpt_err *err)
+{
+	CPT_AUTO(mem) char *buf = cpt_malloc((size_t)npages * CPT_PAGE);
+	uint64_t first;
+	char *at = buf;
+
+	for (size_t i = 0; i < j->nruns; i++)
+		for (uint32_t into = 0; into < j->runs[i].npages;) {
+			ssize_t n = gather(&j->runs[i], into, UINT32_MAX, at);
+
+			if (n < 0 && errno == EFAULT && j->runs[i].pid)
+				n = gather_unreadable(&j->runs[i], into, UINT32_MAX, at);
+			if (n <= 0)
+				return cpt_fail_sys(err, "task %d: read memory", j->runs[i].pid);
+			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
+			at += n;
+		}
+	return cpt_img_put_pages(d->img, buf, npages, &first, err);
+}
+
+static int flush(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_dump_memory *m = d->memory;
+	struct job j = { .runs = m->runs, .nruns = m->nruns };
+	uint32_t npages = CPT_TAKE(m->queued, 0u);
+	char *buf;
+	int rc;
+
+	m->runs = NULL;
+	m->nruns = m->cap = 0;
+	if (!npages)
+		return 0;
+	d->stats.pages_written += npages;
+	if (!cpt_img_seekable(d->img)) {
+		rc = flush_stream(d, &j, npages, err);
+		free_runs(j.runs, j.nruns);
+		return rc;
+	}
+	if (cpt_img_span_open(d->img, npages, &j.span, err))
+		return -1;
+	if (copiers(d)->spans++ >= INLINE_SPANS)
+		return hand_over(copiers(d), &j, err);
+	buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
+	rc = copy_job(&j, buf, err);
+	free(buf);
+	free_runs(j.runs, j.nruns);
+	return rc ? rc : cpt_img_span_close(d->img, &j.span, err);
+}
+
+static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cpt_err *err)
+{
+	struct cpt_dump_memory *m = d->memory;
+	int from = r.fd;
+
+	m->next_slot += count;
+	if (!d->img)			/* cptool check: only looking */
+		return 0;
+	while (count) {
+		uint32_t n = (uint32_t)CPT_MIN(count, (uint64_t)(CPT_IMG_SPAN_PAGES - m->queued));
+		struct cpt_run *last = m->nruns ? &m->runs[m->nruns - 1] : NULL;
+
+		if (!r.pid && (!last || last->pid || last->fd != r.fd)) {
+			r.fd = fcntl(from, F_DUPFD_CLOEXEC, 3);
+			if (r.fd < 0)
+				return cpt_fail_sys(err, "duplicate a descriptor");
+		}
+		CPT_GROW(m->runs, m->nruns, m->cap);
+		m->runs[m->nruns] = r;
+		m->runs[m->nruns++].npages = n;
+		m->queued += n;
+		r.at += (uint64_t)n * CPT_PAGE;
+		count -= n;
+		if (m->queued == CPT_IMG_SPAN_PAGES && flush(d, err))
+			return -1;
+	}
+	return 0;
+}
+
+int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
+{
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address }, count, err);
+}
+
+int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err)
+{
+	return queue(d, (struct cpt_run){ .fd = fd, .at = offset }, count, err);
+}
+
+int cpt_dump_file_pages(struct cpt_dump *d, int fd, uint64_t size, Cpt__Pages **ret, struct cpt_err *err)
+{
+	struct cpt_pages *p = &d->memory->pages;
+	off_t at = 0, end;
+
+	while ((uint64_t)at < size && (at = lseek(fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < size) {
+		uint64_t first = (uint64_t)at / CPT_PAGE, count;
+
+		end = lseek(fd, at, SEEK_HOLE);
+		if (end < 0)
+			return cpt_fail_sys(err, "look for a hole");
+		count = (CPT_MIN((uint64_t)end, size) + CPT_PAGE - 1) / CPT_PAGE - first;
+		cpt_pages_add(p, first, count, d->memory->next_slot);
+		if (cpt_queue_file(d, fd, first * CPT_PAGE, count, err))
+			return -1;
+		at = (off_t)((first + count) * CPT_PAGE);
+	}
+	if (at < 0 && errno != ENXIO)
+		return cpt_fail_sys(err, "look for data");
+	*ret = cpt_pages_message(p, &d->arena);
+	return 0;
+}
+
+int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_copiers *c = d->memory->copiers;
+
+	if (!d->img)
+		return 0;
+	if (flush(d, err))
+		return -1;
+	c = d->memory->copiers;
+	if (!c)
+		return 0;
+	if (c->nthreads)
+		stop_copiers(c);
+	return close_done(c, err);
+}
+
+void cpt_queue_free(struct cpt_dump_memory *m)
+{
+	struct cpt_copiers *c = m->copiers;
+
+	free_runs(m->runs, m->nruns);
+	if (!c)
+		return;
+	if (c->nthreads)
+		stop_copiers(c);
+	while (c->ndone) {
+		c->ndone--;
+		free_runs(c->done[c->ndone].runs, c->done[c->ndone].nruns);
+	}
+	free(c);
+	m->copiers = NULL;
+}

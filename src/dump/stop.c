@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stop.c - bring the group to a stop and let it go again
+ *
+ * The freezer gives the one instant. Tasks are seized while frozen; when the
+ * group is thawed each one traps before it runs a single user instruction.
+ */
+#include "dump/engine.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+
+#define FIRST_PATIENCE_MS 100		/* how long a task may take to stop before vfork is suspected */
+
+static int deadline_ms(const struct cpt_dump *d)
+{
+	return d->opt->deadline_ms > 0 ? d->opt->deadline_ms : 10000;
+}
+
+/* Signals that a task ignores come and go unnoticed: one of these ends its batches. */
+static int pick_stop_signal(const struct cpt_status *s)
+{
+	static const int ignored_by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
+	uint64_t pending = s->sig_pending | s->shared_pending;
+
+	for (size_t i = 0; i < CPT_COUNT(ignored_by_default); i++) {
+		uint64_t bit = 1ULL << (ignored_by_default[i] - 1);
+
+		if (!(s->sig_caught & bit) && !(pending & bit))
+			return ignored_by_default[i];
+	}
+	for (int sig = 1; sig <= 64; sig++)
+		if ((s->sig_ignored & ~pending) >> (sig - 1) & 1)
+			return sig;
+	return SIGURG;		/* handled, but the tracer swallows it as long as it lives */
+}
+
+static int seize_all(struct cpt_dump *d, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++) {
+		struct cpt_task *t = &d->tasks[i];
+		unsigned long options = t->status.seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
+
+		for (unsigned k = 0; k < t->nthreads; k++) {
+			if (cpt_remote_seize(t->threads[k].tid, options, err))
+				return cpt_within(err, "%s", t->comm);
+			t->threads[k].remote.tid = t->threads[k].tid;
+			t->threads[k].remote.mm = &t->mm;
+		}
+	}
+	return 0;
+}
+
+static int wait_thread(struct cpt_task *t, struct cpt_thread *th, int patience_ms, struct cpt_err *err)
+{
+	struct cpt_remote *r = &th->remote;
+	int rc = cpt_remote_stopped(th->tid, patience_ms, r, err);
+
+	if (rc > 0)
+		return cpt_fail_errno(err, ESRCH, "task %d (%s) ended while the group was frozen", th->tid, t->comm);
+	if (rc < 0)
+		return -1;
+	r->ns_tgid = t->status.ns_tgid;
+	r->ns_tid = th->tid == t->pid ? t->status.ns_pid : th->tid;
+	r->stop_signal = pick_stop_signal(&t->status);
+	th->stopped = true;
+	if (!cpt_arch_native(&r->regs))
+		return cpt_fail(err, CPT_UNSUPPORTED,
+				"task %d (%s) is a 32-bit program: only native ones can be dumped", th->tid, t->comm);
+	return 0;
+}
+
+static int wait_all(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++)
+		for (unsigned k = 0; k < d->tasks[i].nthreads; k++)
+			if (wait_thread(&d->tasks[i], &d->tasks[i].threads[k], patience_ms, err))
+				return -1;
+	return 0;
+}
+
+/* ---- letting go ------------------------------------------------------ */
+
+static void keep_first(struct cpt_err *first, const struct cpt_err *e)
+{
+	if (!first->fault)
+		*first = *e;
+}
+
+/* Registers and masks of the threads come first, the code goes last: see cpt_remote_close(). */
+static void settle_task(struct cpt_task *t, struct cpt_err *first)
+{
+	struct cpt_err e;
+
+	for (unsigned k = 1; k < t->nthreads; k++)
+		if (t->threads[k].stopped && cpt_remote_settle(&t->threads[k].remote, &e))
+			keep_first(first, &e);
+	if (t->nthreads && t->threads[0].stopped && cpt_remote_close(&t->threads[0].remote, &e))
+		keep_first(first, &e);
+}
+
+static void detach_task(struct cpt_task *t, struct cpt_err *first)
+{
+	struct cpt_err e;
+
+	for (unsigned k = 0; k < t->nthreads; k++) {
+		struct cpt_thread *th = &t->threads[k];
+
+		/* one that has not stopped yet is about to: it was waiting for another that runs now */
+		if (!th->stopped && th->remote.tid &&
+		    cpt_remote_stopped(th->tid, FIRST_PATIENCE_MS, &th->remote, &e))
+			continue;
+		if (th->remote.tid && cpt_remote_detach(&th->remote, &e))
+			keep_first(first, &e);
+		th->stopped = false;
+		th->remote.tid = 0;
+	}
+}
+
+int cpt_dump_release(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_err first = { 0 }, e;
+
+	for (unsigned i = 0; i < d->ntasks; i++)
+		settle_task(&d->tasks[i], &first);
+	if (d->end_frozen && cpt_group_freeze_start(&d->group, &e))
+		keep_first(&first, &e);
+	for (int stopped = 1; stopped >= 0; stopped--)	/* those that others wait for first */
+		for (unsigned i = 0; i < d->ntasks; i++)
+			if (d->tasks[i].nthreads && d->tasks[i].threads[0].stopped == stopped)
+				detach_task(&d->tasks[i], &first);
+	if (first.fault)
+		*err = first;
+	return first.fault ? -1 : 0;
+}
+
+/* ---- stopping -------------------------------------------------------- */
+
+static int attempt(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns();
+
+	if (cpt_group_freeze_start(&d->group, err) ||
+	    cpt_group_freeze_wait(&d->group, deadline_ms(d), err))
+		return -1;
+	d->stats.freeze_ns = cpt_now_ns() - begin;
+	if (cpt_dump_list(d, err) || seize_all(d, err))
+		return -1;
+	if (cpt_group_let_run(&d->group, err))
+		return -1;
+	return wait_all(d, patience_ms, err);
+}
+
+int cpt_dump_stop(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t end = cpt_now_ns() + (uint64_t)deadline_ms(d) * 1000000;
+	int patience_ms = FIRST_PATIENCE_MS;
+
+	for (;;) {
+		struct cpt_err ignored;
+
+		d->stop_began = cpt_now_ns();
+		if (!attempt(d, patience_ms, err))
+			return 0;
+		if (err->fault != CPT_SYSTEM || (err->sys != ETIMEDOUT && err->sys != ESRCH) ||
+		    cpt_now_ns() > end)
+			return -1;
+		/* Most likely a parent in vfork(2), which waits for a child that stands still now. */
+		cpt_info("%s; letting the group run and trying again", err->text);
+		if (cpt_dump_release(d, &ignored))
+			cpt_info("%s", ignored.text);
+		cpt_dump_forget(d);
+		if (cpt_group_let_run(&d->group, err))
+			return -1;
+		cpt_sleep_us(2000);
+		patience_ms *= 2;
+	}
+}
+
+int cpt_dump_kill(struct cpt_dump *d, struct cpt_err *err)
+{
+	if (cpt_group_signal(&d->group, SIGKILL, deadline_ms(d), true, err))
+		return -1;
+	for (unsigned i = 0; i < d->ntasks; i++) {
+		struct cpt_task *t = &d->tasks[i];
+
+		/* the leader's death is reported when the other threads' have been seen */
+		for (unsigned k = t->nthreads; k-- > 0;)
+			while (t->threads[k].remote.tid && waitpid(t->threads[k].tid, NULL, __WALL) < 0 && errno == EINTR)
+				;
+		t->nthreads = 0;
+	}
+	return 0;
+}
