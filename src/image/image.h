@@ -128,12 +128,26 @@ uint64_t cpt_img_size(const struct cpt_img *img);
 /** cpt_img_fd - the (seekable) file, for reading pages in place; borrowed */
 int cpt_img_fd(const struct cpt_img *img);
 
-/** cpt_img_count - how many records of a type; cpt_img_get: unpack the n-th of them into @arena */
+/**
+ * cpt_img_check_messages - unpack every message; is each sane, and does all exist that it refers to?
+ *
+ * What restore and verify have in common; src/image/kinds.c has the table.
+ * The messages are kept: cpt_img_get is then free of cost.
+ */
+int cpt_img_check_messages(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+
+/**
+ * cpt_img_count - how many records of a type
+ * cpt_img_get - the n-th of them; not to be changed, it lives until @arena or @img ends
+ *
+ * CPT_BAD_IMAGE when the bytes are no such message, or one with fields that
+ * this cptool does not know.
+ */
 size_t cpt_img_count(const struct cpt_img *img, enum cpt_record type);
 int cpt_img_get(const struct cpt_img *img, enum cpt_record type, size_t n,
 		const ProtobufCMessageDescriptor *desc, struct cpt_arena *arena,
 		void *ret /* MessageType ** */, struct cpt_err *err) CPT_CHECKED;
-/** cpt_img_blob - the bytes of a blob, borrowed from the image (mapped) */
+/** cpt_img_blob - the bytes of a blob, read when asked for, borrowed from @img */
 int cpt_img_blob(const struct cpt_img *img, uint64_t id, const void **data, size_t *size, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_img_slots - how many pages are stored */

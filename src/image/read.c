@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* read.c - an open image: its records, its messages, where its pages are */
+#include "image/fields.h"
 #include "image/read.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ void cpt_img_close(struct cpt_img *img)
 	cpt_blobs_free(img);
 	for (size_t i = 0; i < CPT_COUNT(img->by_type); i++)
 		free(img->by_type[i].at);
+	cpt_arena_free(&img->arena);
 	free(img->records);
 	free(img->name);
 	if (img->fd >= 0)
@@ -91,62 +93,49 @@ static void budget_free(void *data, void *p)
 }
 
 /* fields that this reader does not know would be lost in silence */
-static bool has_unknown(const ProtobufCMessage *m)
+static int refuse_unknown(void *arg, const ProtobufCMessage *m, struct cpt_err *err)
 {
-	const ProtobufCMessageDescriptor *d = m->descriptor;
+	return m->n_unknown_fields ? 1 : 0;
+}
 
-	if (m->n_unknown_fields)
-		return true;
-	for (unsigned i = 0; i < d->n_fields; i++) {
-		const ProtobufCFieldDescriptor *f = &d->fields[i];
-		const char *at = (const char *)m + f->offset;
-		ProtobufCMessage *const *sub;
-		size_t n = 1;
+static int unpack(const struct cpt_img *img, const struct cpt_found *f,
+		  const ProtobufCMessageDescriptor *desc, struct cpt_arena *arena,
+		  ProtobufCMessage **ret, struct cpt_err *err)
+{
+	char small[4096];
+	CPT_AUTO(mem) void *large = NULL;
+	struct budget budget = { arena, f->header.length * INFLATE + INFLATE_FREE };
+	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
+	void *payload = small;
 
-		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
-			continue;
-		sub = (ProtobufCMessage *const *)at;
-		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-			n = *(const size_t *)((const char *)m + f->quantifier_offset);
-			sub = *(ProtobufCMessage *const *const *)at;
-		}
-		for (size_t k = 0; k < n; k++)
-			if (sub[k] && has_unknown(sub[k]))
-				return true;
-	}
-	return false;
+	if (f->header.length > sizeof(small))
+		payload = large = cpt_malloc(f->header.length);
+	if (cpt_img_payload(img, f, payload, err))
+		return -1;
+	*ret = protobuf_c_message_unpack(desc, &allocator, f->header.length, payload);
+	if (!*ret)
+		return cpt_bad(img->name, f->offset, err, "this %s makes no sense",
+			       desc->short_name);
+	if (cpt_message_walk(*ret, refuse_unknown, NULL, err))
+		return cpt_bad(img->name, f->offset, err,
+			       "a %s with fields that this cptool does not know",
+			       desc->short_name);
+	return 0;
 }
 
 int cpt_img_get(const struct cpt_img *img, enum cpt_record type, size_t n,
 		const ProtobufCMessageDescriptor *desc, struct cpt_arena *arena,
 		void *ret, struct cpt_err *err)
 {
-	char small[4096];
-	CPT_AUTO(mem) void *large = NULL;
-	struct budget budget = { .arena = arena };
-	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
 	const struct cpt_found *f;
-	ProtobufCMessage *m;
-	void *payload = small;
 
 	if (!cpt_disk_is_message(type) || n >= img->by_type[type].n)
-		return cpt_fail(err, CPT_BAD_IMAGE, "%s: no %s number %zu", img->name,
+		return cpt_fail(err, CPT_BAD_IMAGE, "%s: there is no %s number %zu", img->name,
 				desc->short_name, n);
 	f = &img->records[img->by_type[type].at[n]];
-	if (f->header.length > sizeof(small))
-		payload = large = cpt_malloc(f->header.length);
-	if (cpt_img_payload(img, f, payload, err))
-		return -1;
-	budget.left = f->header.length * INFLATE + INFLATE_FREE;
-	m = protobuf_c_message_unpack(desc, &allocator, f->header.length, payload);
-	if (!m)
-		return cpt_bad(img->name, f->offset, err, "%s number %zu makes no sense",
-			       desc->short_name, n);
-	if (has_unknown(m))
-		return cpt_bad(img->name, f->offset, err,
-			       "%s number %zu has fields that this cptool does not know",
-			       desc->short_name, n);
-	*(ProtobufCMessage **)ret = m;
+	if (!f->message || f->message->descriptor != desc)
+		return unpack(img, f, desc, arena, ret, err);
+	*(ProtobufCMessage **)ret = f->message;
 	return 0;
 }
 

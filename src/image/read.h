@@ -9,6 +9,7 @@
 struct cpt_found {
 	struct cpt_disk_record header;
 	uint64_t offset, data;		/* of header and payload */
+	ProtobufCMessage *message;	/* kept by cpt_img_check_messages, else NULL */
 };
 
 struct cpt_found_list {
@@ -26,6 +27,7 @@ struct cpt_img {
 	size_t nrecords, records_cap;
 	struct cpt_found_list by_type[CPT_REC_COMMIT + 1];
 	struct cpt_blob_view *blobs;	/* sorted by id */
+	struct cpt_arena arena;		/* of messages kept */
 	struct cpt_page_check *check;	/* threads at work, or NULL */
 };
 
