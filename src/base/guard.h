@@ -4,21 +4,27 @@
  *
  * It is the one place where undoing happens: after an error, after Ctrl-C and
  * after kill -9 alike. Whoever changes something outside itself first tells
- * the guard how to undo it; when the pipe to the guard closes without a word
- * of success, the guard undoes all it was told, last first. It lives in a
- * session of its own, ignores signals, and holds nothing of its maker's but
- * the pipe, so that it outlives it.
+ * the guard how to undo it; when its maker ends without a word of success,
+ * the guard undoes all it was told, last first. It lives in a session of its
+ * own, blocks signals, and holds nothing of its maker's but the way they talk,
+ * so that it outlives it.
+ *
+ * What is to be undone stands in memory that both share: adding an entry
+ * costs no system call, and the death of the maker can't lose it.
  */
 #ifndef CPT_GUARD_H
 #define CPT_GUARD_H
 
 #include "base/base.h"
 
+struct cpt_guard_log;			/* private to guard.c */
+
 struct cpt_guard {
-	int pipe;		/* -1: none */
+	int pipe;			/* -1: none */
 	pid_t pid;
+	struct cpt_guard_log *log;
 };
-#define CPT_GUARD_NONE { -1, 0 }
+#define CPT_GUARD_NONE { -1, 0, NULL }
 
 /** enum cpt_undo - what the guard knows to undo; all paths absolute, < 4096 bytes */
 enum cpt_undo {
@@ -29,14 +35,20 @@ enum cpt_undo {
 	CPT_UNDO_RENAME,	/* rename @a back to @b (something put aside) */
 };
 
-/** cpt_guard_start - fork the guard. Costs about a fork of this process. */
+/**
+ * cpt_guard_start - fork the guard. Costs about a fork of this process, so do
+ * it before much memory is in use.
+ */
 int cpt_guard_start(struct cpt_guard *ret, struct cpt_err *err) CPT_CHECKED;
 /** cpt_guard_add - remember how to undo the next step; @b may be NULL. Returns when the guard can't lose it. */
 int cpt_guard_add(struct cpt_guard *g, enum cpt_undo what, const char *a,
 		  const char *b, struct cpt_err *err) CPT_CHECKED;
 /** cpt_guard_success - forget everything; the guard ends without doing anything; reaped */
 void cpt_guard_success(struct cpt_guard *g);
-/** cpt_guard_undo - let it undo everything now; returns when it has; reaped. No-op when none is armed. */
+/**
+ * cpt_guard_undo - let it undo everything now; returns when it has; reaped. No-op when none is armed.
+ * Async-signal-safe, so that a handler of SIGINT can call it.
+ */
 void cpt_guard_undo(struct cpt_guard *g);
 static inline void cpt_auto_guard(struct cpt_guard *g)
 {

@@ -12,11 +12,12 @@
 struct cpt_group {
 	int fd;			/* O_DIRECTORY | O_CLOEXEC of the group's folder */
 	enum cpt_freezer freezer;
+	bool holds_caller;	/* we are in it or below: it is never frozen or killed */
 	char path[4096];	/* absolute folder, e.g. /sys/fs/cgroup/system.slice/x */
 	char mount[4096];	/* mount point of its hierarchy */
 	/* path relative to the root of the hierarchy, "/system.slice/x", is path + strlen(mount) */
 };
-#define CPT_GROUP_NONE { -1, 0, "", "" }
+#define CPT_GROUP_NONE { -1, 0, false, "", "" }
 
 /**
  * cpt_group_open - find a group by folder or by name
@@ -35,7 +36,7 @@ static inline void cpt_auto_group(struct cpt_group *g)
 /** cpt_group_state - what the freezer says now; @self_frozen: somebody froze this very group (not an ancestor) */
 int cpt_group_state(const struct cpt_group *g, enum cpt_state *ret,
 		    bool *self_frozen, struct cpt_err *err) CPT_CHECKED;
-/** cpt_group_freeze_start - ask for freezing, do not wait */
+/** cpt_group_freeze_start - ask for freezing, do not wait; refuses a group that holds the caller */
 int cpt_group_freeze_start(const struct cpt_group *g, struct cpt_err *err) CPT_CHECKED;
 /**
  * cpt_group_freeze_wait - wait until FROZEN
