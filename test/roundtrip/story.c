@@ -159,7 +159,7 @@ void join(pid_t pid)
 
 void await_blocked(pid_t pid, pid_t tid, long nr)
 {
-	char path[128], text[256];
+	char path[128], text[256] = "";
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
 	for (;;) {
@@ -170,8 +170,10 @@ void await_blocked(pid_t pid, pid_t tid, long nr)
 		n = read(fd, text, sizeof(text) - 1);
 		close(fd);
 		if (n > 0) {
+			long now = strtol(text, NULL, 10);
+
 			text[n] = 0;
-			if (text[0] != 'r' && strtol(text, NULL, 10) == nr)
+			if (text[0] != 'r' && (now == nr || now == SYS_restart_syscall))
 				return;
 		}
 		nap(1);

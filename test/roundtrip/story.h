@@ -87,7 +87,7 @@ void mark(const char *name);
 void await(const char *name);
 bool marked(const char *name);
 
-/** await_blocked - until the task sits in the system call @nr */
+/** await_blocked - until the task sits in the system call @nr, perhaps restarted with the time that was left */
 void await_blocked(pid_t pid, pid_t tid, long nr);
 /** await_state - until the task's state in /proc/PID/stat is @state */
 void await_state(pid_t pid, char state);
