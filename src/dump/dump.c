@@ -14,7 +14,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -148,15 +147,12 @@ static int put_header(struct cpt_dump *d, struct cpt_err *err)
 	Cpt__Header h = CPT__HEADER__INIT;
 	struct cpt_vdso vdso;
 	struct utsname u;
-	unsigned char id[16];
 
 	if (d->checking)
 		return 0;
 	if (cpt_own_vdso(&vdso, err))
 		return -1;
 	uname(&u);
-	if (getrandom(id, sizeof(id), 0) != sizeof(id))
-		return cpt_fail_sys(err, "getrandom");
 	h.has_version = h.has_features = h.has_created_ns = h.has_monotonic_ns = h.has_boottime_ns = true;
 	h.has_page_size = h.has_id = h.has_vdso = h.has_freezer = h.has_was_frozen = true;
 	h.version = FORMAT_VERSION;
@@ -168,8 +164,8 @@ static int put_header(struct cpt_dump *d, struct cpt_err *err)
 	h.monotonic_ns = clock_ns(CLOCK_MONOTONIC);
 	h.boottime_ns = clock_ns(CLOCK_BOOTTIME);
 	h.page_size = CPT_PAGE;
-	h.id.len = sizeof(id);
-	h.id.data = id;
+	h.id.len = CPT_IMG_ID;
+	h.id.data = (uint8_t *)(uintptr_t)cpt_img_writer_id(d->img);
 	h.vdso.data = (uint8_t *)(uintptr_t)vdso.text;
 	h.vdso.len = vdso.text_end - vdso.text;
 	h.group = d->group.path + strlen(d->group.mount);

@@ -86,8 +86,19 @@ struct cpt_img_span {
 bool cpt_img_seekable(const struct cpt_img_writer *w);
 /** cpt_img_span_open - reserve a record of @npages (1 to CPT_IMG_SPAN_PAGES). Several may be open at once; other records may be put meanwhile. */
 int cpt_img_span_open(struct cpt_img_writer *w, uint32_t npages, struct cpt_img_span *ret, struct cpt_err *err) CPT_CHECKED;
-/** cpt_img_span_close - the bytes are there: hash them (read back through the page cache) and write the record's header */
+/**
+ * cpt_img_span_close - the bytes are there: hash them (read back through the page cache) and write the record's header
+ *
+ * In a large image a thread of the writer's does so meanwhile; an error may
+ * then come out of a later call.
+ */
 int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_img_span_close_hashed - the same by who has hashed the bytes while they passed by
+ * @hash: of all bytes of the span in their order; image/hash.h. Wrong: the image can't be read.
+ */
+int cpt_img_span_close_hashed(struct cpt_img_writer *w, const struct cpt_img_span *s, uint64_t hash,
+			      struct cpt_err *err) CPT_CHECKED;
 /** cpt_img_put_pages - append pages from memory, one record of at most CPT_IMG_SPAN_PAGES; works on pipes too */
 int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
 		      uint64_t *first_slot, struct cpt_err *err) CPT_CHECKED;

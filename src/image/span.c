@@ -59,24 +59,49 @@ int cpt_img_span_open(struct cpt_img_writer *w, uint32_t npages, struct cpt_img_
 	return 0;
 }
 
+static int broke(struct cpt_img_writer *w, int sys, struct cpt_err *err)
+{
+	w->failed = true;
+	return cpt_fail_errno(err, sys, "write pages to %s", w->out.name);
+}
+
+/* an open span becomes a closed one */
+static int take_open(struct cpt_img_writer *w, const struct cpt_img_span *s,
+		     struct cpt_placed **ret, struct cpt_err *err)
+{
+	if (cpt_img_broken(w, err))
+		return -1;
+	if (s->record >= w->nrecords || !w->records[s->record].open)
+		return cpt_fail(err, CPT_USAGE, "this span is not open");
+	*ret = &w->records[s->record];
+	(*ret)->open = false;
+	w->nopen--;
+	return 0;
+}
+
 int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s,
 		       struct cpt_err *err)
 {
 	struct cpt_placed *p;
 	int sys;
 
-	if (cpt_img_broken(w, err))
+	if (take_open(w, s, &p, err))
 		return -1;
-	if (s->record >= w->nrecords || !w->records[s->record].open)
-		return cpt_fail(err, CPT_USAGE, "this span is not open");
-	p = &w->records[s->record];
-	p->open = false;
-	w->nopen--;
-	sys = cpt_hasher_add(w, p);
-	if (sys) {
-		w->failed = true;
-		return cpt_fail_errno(err, sys, "write pages to %s", w->out.name);
-	}
+	sys = cpt_fault_here() ? EIO : cpt_hasher_add(w, p);
+	return sys ? broke(w, sys, err) : 0;
+}
+
+int cpt_img_span_close_hashed(struct cpt_img_writer *w, const struct cpt_img_span *s, uint64_t hash,
+			      struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
+	if (take_open(w, s, &p, err))
+		return -1;
+	p->header.payload_hash = hash;
+	p->header.hash = cpt_disk_seal(&p->header, w->seed);
+	if (cpt_pwrite_all(w->out.fd, &p->header, sizeof(p->header), (off_t)p->offset))
+		return broke(w, errno, err);
 	return 0;
 }
 
