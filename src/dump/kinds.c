@@ -2,6 +2,16 @@
 /* kinds.c - the kinds of state in the order in which a dump looks at them */
 #include "dump/kinds.h"
 
+extern const struct cpt_dump_kind cpt_dump_misc, cpt_dump_creds, cpt_dump_cgroups, cpt_dump_sched;
+extern const struct cpt_dump_kind cpt_dump_limits, cpt_dump_signals, cpt_dump_timers;
+
 const struct cpt_dump_kind *const cpt_dump_kinds[] = {
+	&cpt_dump_misc,		/* first: makes the Misc message that cgroups adds to */
+	&cpt_dump_creds,
+	&cpt_dump_cgroups,
+	&cpt_dump_sched,
+	&cpt_dump_limits,
+	&cpt_dump_signals,
+	&cpt_dump_timers,	/* last: time left, closest to the end of the pause */
 	NULL,
 };

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/guard.h"
 #include "base/procfs.h"
+#include "base/self.h"
 #include "freeze/freeze.h"
 #include "image/image.h"
 #include "remote/remote.h"
@@ -77,7 +78,15 @@ struct cpt_dump {
 	struct cpt_mapped *mapped;	/* private to mm.c */
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */
+	struct cpt_self *self;		/* by cpt_dump_self() */
+	struct Cpt__Cgroup *cgroups;	/* private to cgroups.c */
 };
+
+/** cpt_dump_self - see that d->self is there: what cptool itself is */
+static inline int cpt_dump_self(struct cpt_dump *d, struct cpt_err *err)
+{
+	return d->self ? 0 : cpt_self_read(&d->arena, &d->self, err);
+}
 
 /**
  * cpt_refuse - one reason why this group can't be dumped: "what: why; way out"

@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "base/guard.h"
+#include "base/self.h"
 #include "freeze/freeze.h"
 #include "image/image.h"
 #include "remote/remote.h"
@@ -67,7 +68,14 @@ struct cpt_restore {
 	int image_fd;			/* number, in every restored task, of the image */
 	unsigned missing;		/* reasons why it can't be done here */
 	struct cpt_stats stats;
+	struct cpt_self *self;		/* by cpt_restore_self() */
 };
+
+/** cpt_restore_self - see that r->self is there: what cptool itself is, and so all that it makes */
+static inline int cpt_restore_self(struct cpt_restore *r, struct cpt_err *err)
+{
+	return r->self ? 0 : cpt_self_read(&r->arena, &r->self, err);
+}
 
 /** cpt_missing - one reason why this image can't be restored here; all are collected before anything is touched */
 void cpt_missing(struct cpt_restore *r, const char *fmt, ...) CPT_PRINTF(2, 3);
