@@ -62,6 +62,17 @@ enum cpt_log_level { CPT_LOG_WARN, CPT_LOG_INFO, CPT_LOG_DEBUG };
 /** cpt_set_log - lines up to @level go to @sink; the only global there is */
 CPT_API void cpt_set_log(enum cpt_log_level level, struct cpt_sink sink);
 
+/**
+ * cpt_interrupt - for a handler of SIGINT, SIGTERM or SIGHUP: undo the running call
+ *
+ * Async-signal-safe. Puts back what the call that it interrupts has done so
+ * far, and returns true when that is done (or nothing had been done); the
+ * handler must then end the program with _exit(). Returns false when the call
+ * has passed its point of no return, and is about to succeed: the handler must
+ * return.
+ */
+CPT_API bool cpt_interrupt(void);
+
 /* ---- groups ---------------------------------------------------------- */
 
 /**

@@ -46,6 +46,16 @@ struct cpt_guard_log {
 
 #define LOG_ROOM (LOG_SIZE - sizeof(struct cpt_guard_log))
 
+/*
+ * What a signal handler needs to know of the guard at work. It can't be handed
+ * over otherwise: this is the library's one piece of global state besides the log.
+ */
+static struct {
+	volatile sig_atomic_t pipe;	/* -1: none */
+	volatile sig_atomic_t pid;
+	volatile sig_atomic_t too_late;
+} working = { -1, 0, 0 };
+
 enum word { WORD_SUCCESS = 'S', WORD_UNDO = 'U' };
 
 /* ---- in the guard ---------------------------------------------------- */
@@ -247,6 +257,7 @@ int cpt_guard_start(struct cpt_guard *ret, struct cpt_err *err)
 	int pipe[2];
 	pid_t pid;
 
+	working.too_late = 0;
 	if (cpt_fault_here())
 		return cpt_fail(err, CPT_SYSTEM, "start the undo guard: injected fault");
 	CPT_AUTO(fd) int maker = cpt_pidfd_open(getpid(), 0);
@@ -284,8 +295,12 @@ int cpt_guard_start(struct cpt_guard *ret, struct cpt_err *err)
 		put(AT_FDCWD, "/proc/self/oom_score_adj", "-1000");
 		guard_main(0, 1, log);
 	}
-	if (pid < 0)
+	if (pid < 0) {
 		cpt_fail_sys(err, "start the undo guard: fork");
+	} else {
+		working.pipe = pipe[0];
+		working.pid = pid;
+	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(pipe[1]);
 	if (pid < 0) {
@@ -325,15 +340,22 @@ int cpt_guard_add(struct cpt_guard *g, enum cpt_undo what, const char *a,
 	return 0;
 }
 
+static void say(int pipe, pid_t pid, char word)
+{
+	/* should the guard be gone, nothing is to be gained from knowing it here */
+	send(pipe, &word, 1, MSG_NOSIGNAL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static void end(struct cpt_guard *g, char word)
 {
 	if (g->pipe < 0)
 		return;
-	/* should the guard be gone, nothing is to be gained from knowing it here */
-	if (send(g->pipe, &word, 1, MSG_NOSIGNAL) == 1 || word == WORD_UNDO) {
-		while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	if (word == WORD_SUCCESS)
+		working.too_late = 1;
+	say(g->pipe, g->pid, word);
+	working.pipe = -1;
 	close(g->pipe);
 	munmap(g->log, LOG_SIZE);
 	*g = (struct cpt_guard)CPT_GUARD_NONE;
@@ -344,7 +366,24 @@ void cpt_guard_success(struct cpt_guard *g)
 	end(g, WORD_SUCCESS);
 }
 
+void cpt_guard_no_return(struct cpt_guard *g)
+{
+	working.too_late = 1;
+}
+
 void cpt_guard_undo(struct cpt_guard *g)
 {
 	end(g, WORD_UNDO);
+}
+
+bool cpt_interrupt(void)
+{
+	int was = errno;
+
+	if (working.too_late)
+		return false;
+	if (working.pipe >= 0)
+		say(working.pipe, working.pid, WORD_UNDO);
+	errno = was;
+	return true;
 }

@@ -37,7 +37,8 @@ enum cpt_undo {
 
 /**
  * cpt_guard_start - fork the guard. Costs about a fork of this process, so do
- * it before much memory is in use.
+ * it before much memory is in use. One at a time: it is the one that
+ * cpt_interrupt() makes undo.
  */
 int cpt_guard_start(struct cpt_guard *ret, struct cpt_err *err) CPT_CHECKED;
 /** cpt_guard_add - remember how to undo the next step; @b may be NULL. Returns when the guard can't lose it. */
@@ -46,8 +47,15 @@ int cpt_guard_add(struct cpt_guard *g, enum cpt_undo what, const char *a,
 /** cpt_guard_success - forget everything; the guard ends without doing anything; reaped */
 void cpt_guard_success(struct cpt_guard *g);
 /**
+ * cpt_guard_no_return - from now on Ctrl-C is too late: cpt_interrupt() returns false
+ *
+ * Called when the result stands and only the rest of the way is left, such as
+ * killing a group whose image is complete. The guard stays armed: should the
+ * maker be killed, it undoes what it was told.
+ */
+void cpt_guard_no_return(struct cpt_guard *g);
+/**
  * cpt_guard_undo - let it undo everything now; returns when it has; reaped. No-op when none is armed.
- * Async-signal-safe, so that a handler of SIGINT can call it.
  */
 void cpt_guard_undo(struct cpt_guard *g);
 static inline void cpt_auto_guard(struct cpt_guard *g)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* public.c - the functions of cptool.h about groups */
+#include "base/guard.h"
 #include "freeze/internal.h"
 
 #include <limits.h>
@@ -9,24 +10,35 @@
 
 #define KILL_DEADLINE_MS 10000
 
+/* whoever dies or gives up while he freezes leaves it as it was */
+static int guard_thaw(const struct cpt_group *g, struct cpt_guard *guard, struct cpt_err *err)
+{
+	const char *value;
+	char file[4200];
+
+	cpt_group_thaw_undo(g, file, &value);
+	if (cpt_guard_start(guard, err))
+		return -1;
+	return cpt_guard_add(guard, CPT_UNDO_WRITE, file, value, err);
+}
+
 int cpt_group_freeze(const char *name, int deadline_ms, struct cpt_err *err)
 {
 	CPT_AUTO(group) struct cpt_group g = CPT_GROUP_NONE;
+	CPT_AUTO(guard) struct cpt_guard guard = CPT_GUARD_NONE;
 	enum cpt_state state;
-	struct cpt_err second;
 	bool self;
 
 	if (deadline_ms <= 0)
 		return cpt_fail(err, CPT_USAGE, "a deadline of %d ms", deadline_ms);
 	if (cpt_group_open(name, &g, err) || cpt_group_state(&g, &state, &self, err))
 		return -1;
-	if (cpt_group_freeze_start(&g, err))
+	if (!self && guard_thaw(&g, &guard, err))
 		return -1;
-	if (!cpt_group_freeze_wait(&g, deadline_ms, err))
-		return 0;
-	if (!self && cpt_group_let_run(&g, &second))
-		cpt_warn("%s", second.text);
-	return -1;
+	if (cpt_group_freeze_start(&g, err) || cpt_group_freeze_wait(&g, deadline_ms, err))
+		return -1;
+	cpt_guard_success(&guard);
+	return 0;
 }
 
 int cpt_group_thaw(const char *name, struct cpt_err *err)
@@ -110,8 +122,17 @@ int cpt_group_status(const char *name, struct cpt_group_status *ret, struct cpt_
 int cpt_group_kill(const char *name, int sig, struct cpt_err *err)
 {
 	CPT_AUTO(group) struct cpt_group g = CPT_GROUP_NONE;
+	CPT_AUTO(guard) struct cpt_guard guard = CPT_GUARD_NONE;
+	enum cpt_state state;
+	bool self;
 
-	if (cpt_group_open(name, &g, err))
+	if (cpt_group_open(name, &g, err) || cpt_group_state(&g, &state, &self, err))
 		return -1;
-	return cpt_group_signal(&g, sig, KILL_DEADLINE_MS, false, err);
+	/* it may be frozen for a moment */
+	if (!self && !g.holds_caller && guard_thaw(&g, &guard, err))
+		return -1;
+	if (cpt_group_signal(&g, sig, KILL_DEADLINE_MS, false, err))
+		return -1;
+	cpt_guard_success(&guard);
+	return 0;
 }

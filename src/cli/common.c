@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* common.c - messages, options that all verbs have, signals */
+#include "cli.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- saying ---------------------------------------------------------- */
+
+void complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	/* what was printed before stands before it, also in one file */
+	fflush(stdout);
+	fputs("cptool: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+int usage_error(const char *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("cptool: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (cptool %s%s--help tells more)\n", verb ? verb : "", verb ? " " : "");
+	return EXIT_USAGE;
+}
+
+int failed(const char *verb, const struct cpt_err *err)
+{
+	complain("%s: %s", verb, err->text);
+	return err->fault == CPT_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static void line_to_stderr(void *arg, const char *text)
+{
+	complain("%s", text);
+}
+
+static void line_to_stdout(void *arg, const char *text)
+{
+	puts(text);
+}
+
+const struct cpt_sink to_stderr = { line_to_stderr, NULL };
+const struct cpt_sink to_stdout = { line_to_stdout, NULL };
+
+int flush(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return EXIT_FINE;
+	complain("standard output: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
+/* ---- options --------------------------------------------------------- */
+
+void louder(void)
+{
+	static enum cpt_log_level level = CPT_LOG_WARN;
+
+	if (level < CPT_LOG_DEBUG)
+		level++;
+	cpt_set_log(level, to_stderr);
+}
+
+int common(int option, const char *verb, const char *help)
+{
+	switch (option) {
+	case 'v':
+		louder();
+		return -1;
+	case 'h':
+		printf("usage: cptool %s %s", verb, help);
+		return flush();
+	default:		/* getopt has said why */
+		return EXIT_USAGE;
+	}
+}
+
+unsigned permit_of(int option)
+{
+	switch (option) {
+	case OPT_TCP_ESTABLISHED:
+		return CPT_PERMIT_TCP_ESTABLISHED;
+	case OPT_TCP_CLOSE:
+		return CPT_PERMIT_TCP_CLOSE;
+	case OPT_SHELL_JOB:
+		return CPT_PERMIT_SHELL_JOB;
+	case OPT_EXT_UNIX_SK:
+		return CPT_PERMIT_EXT_UNIX_SK;
+	default:
+		return 0;
+	}
+}
+
+int seconds(const char *text)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (end == text || *end || !(s > 0) || s * 1000 >= INT_MAX)
+		return 0;
+	s *= 1000;
+	return s < 1 ? 1 : (int)s;
+}
+
+const char *one_group(const char *verb, int argc, char **argv)
+{
+	if (optind + 1 == argc)
+		return argv[optind];
+	if (optind == argc)
+		usage_error(verb, "%s: which group?", verb);
+	else
+		usage_error(verb, "%s: one group at a time: %s", verb, argv[optind + 1]);
+	return NULL;
+}
+
+/* ---- signals --------------------------------------------------------- */
+
+/* only calls that are allowed in a handler */
+static void interrupted(int sig)
+{
+	static const char *const text[] = {
+		[SIGHUP] = "cptool: the terminal hung up: given up, everything is as it was\n",
+		[SIGINT] = "cptool: interrupted: given up, everything is as it was\n",
+		[SIGTERM] = "cptool: terminated: given up, everything is as it was\n",
+	};
+
+	if (!cpt_interrupt())
+		return;		/* it is done in a moment */
+	if (write(STDERR_FILENO, text[sig], strlen(text[sig])) < 0)
+		_exit(EXIT_FAILED);
+	_exit(EXIT_FAILED);
+}
+
+void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction act = { .sa_handler = interrupted, .sa_flags = SA_RESTART };
+	struct sigaction old;
+
+	sigfillset(&act.sa_mask);
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		/* nohup and shells' background jobs ignore some: so do we */
+		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+}

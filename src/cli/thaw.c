@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* thaw.c - cptool thaw */
+#include "cli.h"
+
+static const char help[] =
+	"[OPTION]… GROUP\n"
+	"\n"
+	"Let GROUP run, whoever froze it. No error when it runs already.\n"
+	"\n"
+	"  -v, --verbose          tell more; twice: tell all\n";
+
+int verb_thaw(int argc, char **argv)
+{
+	static const struct option options[] = { COMMON_LONG, END_LONG };
+	struct cpt_err err = { 0 };
+	const char *group;
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
+		status = common(c, "thaw", help);
+		if (status >= 0)
+			return status;
+	}
+	group = one_group("thaw", argc, argv);
+	if (!group)
+		return EXIT_USAGE;
+	return cpt_group_thaw(group, &err) ? failed("thaw", &err) : EXIT_FINE;
+}

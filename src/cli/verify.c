@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* verify.c - cptool verify */
+#include "cli.h"
+
+static const char help[] =
+	"[OPTION]… [IMAGE]\n"
+	"\n"
+	"Check every checksum, length and reference of an image (default: checkpoint.cpt).\n"
+	"\n"
+	"  -v, --verbose          tell more; twice: tell all\n";
+
+int verb_verify(int argc, char **argv)
+{
+	static const struct option options[] = { COMMON_LONG, END_LONG };
+	const char *image = "checkpoint.cpt";
+	struct cpt_err err = { 0 };
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
+		status = common(c, "verify", help);
+		if (status >= 0)
+			return status;
+	}
+	if (optind < argc)
+		image = argv[optind++];
+	if (optind < argc)
+		return usage_error("verify", "verify: one image at a time: %s", argv[optind]);
+	if (cpt_image_verify(image, &err))
+		return failed("verify", &err);
+	return EXIT_FINE;
+}
