@@ -8,6 +8,7 @@ void cpt_batch_reset(struct cpt_batch *b)
 {
 	b->ncalls = 0;
 	b->ndata = 0;
+	b->npointers = 0;
 }
 
 void cpt_batch_free(struct cpt_batch *b)
@@ -16,6 +17,7 @@ void cpt_batch_free(struct cpt_batch *b)
 	free(b->names);
 	free(b->kinds);
 	free(b->data);
+	free(b->pointers);
 	memset(b, 0, sizeof(*b));
 }
 
@@ -39,6 +41,12 @@ size_t cpt_batch_data(struct cpt_batch *b, const void *from, size_t size)
 size_t cpt_batch_string(struct cpt_batch *b, const char *s)
 {
 	return cpt_batch_data(b, s, strlen(s) + 1);
+}
+
+void cpt_batch_pointer(struct cpt_batch *b, size_t at, size_t to)
+{
+	CPT_GROW(b->pointers, b->npointers, b->cap_pointers);
+	b->pointers[b->npointers++] = (struct cpt_pointer){ at, to };
 }
 
 size_t cpt_batch_call(struct cpt_batch *b, const char *name, uint32_t nr, bool may_fail,

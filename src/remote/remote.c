@@ -330,6 +330,11 @@ static void resolve(struct cpt_batch *b, uint64_t calls, uint64_t data)
 		}
 		b->kinds[i] = 0;
 	}
+	for (size_t i = 0; i < b->npointers; i++) {
+		uint64_t address = data + b->pointers[i].to;
+
+		memcpy(b->data + b->pointers[i].at, &address, sizeof(address));
+	}
 }
 
 static int copy(struct cpt_remote *r, struct cpt_batch *b, bool into, struct cpt_err *err)

@@ -59,6 +59,10 @@ struct cpt_batch {
 	size_t cap_names, cap_kinds;
 	unsigned char *data;	/* after a run: as the calls left it */
 	size_t ndata, cap_data;
+	struct cpt_pointer {
+		size_t at, to;
+	} *pointers;		/* addresses inside the data */
+	size_t npointers, cap_pointers;
 };
 void cpt_batch_reset(struct cpt_batch *b);
 void cpt_batch_free(struct cpt_batch *b);
@@ -70,6 +74,8 @@ static inline void cpt_auto_batch(struct cpt_batch *b)
 size_t cpt_batch_data(struct cpt_batch *b, const void *from, size_t size);
 /** cpt_batch_string - the same for a string with its NUL */
 size_t cpt_batch_string(struct cpt_batch *b, const char *s);
+/** cpt_batch_pointer - the 8 bytes at offset @at become the address of the data at offset @to (iovec, clone_args, …) */
+void cpt_batch_pointer(struct cpt_batch *b, size_t at, size_t to);
 /** cpt_batch_call - append a call; returns its index. Use the macros below. */
 size_t cpt_batch_call(struct cpt_batch *b, const char *name, uint32_t nr, bool may_fail,
 		      const struct cpt_arg *args, unsigned nargs);

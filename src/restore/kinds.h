@@ -22,6 +22,7 @@
 #include "base/base.h"
 #include "base/guard.h"
 #include "base/self.h"
+#include "base/vdso.h"
 #include "freeze/freeze.h"
 #include "image/image.h"
 #include "remote/remote.h"
@@ -40,12 +41,20 @@ struct cpt_rthread {
 
 struct cpt_rtask {
 	pid_t pid;
+	char comm[16];			/* printable, for messages */
 	const Cpt__Task *img;
 	const Cpt__Mm *mm_img;		/* NULL for a zombie */
 	struct cpt_rtask *parent;	/* NULL: outside the group */
 	struct cpt_rthread *threads;
 	unsigned nthreads;
 	struct cpt_remote_mm mm;
+	/* the engine's own */
+	struct cpt_rtask **children;
+	unsigned nchildren;
+	const Cpt__Mm *base;		/* what its address space held when it was made: the parent's; NULL: nothing */
+	pid_t birth_session;		/* the session its creator must be in when it is made; 0: any */
+	bool made;			/* it exists, stopped */
+	bool grown;			/* its memory is in place, its children are made */
 };
 
 struct cpt_restore {
@@ -60,13 +69,26 @@ struct cpt_restore {
 	const Cpt__Object **objects;	/* by id; [0] is NULL */
 	unsigned nobjects;		/* ids are below this */
 	int *object_fds;		/* by id: this process's descriptor of it, or -1 */
-	struct cpt_rtask *tasks;	/* parents before children */
+	struct cpt_rtask *tasks;
+	struct cpt_rtask **order;	/* the same, parents before children */
 	unsigned ntasks;
 	struct cpt_group group;
 	struct cpt_guard guard;
 	int self_fd;			/* number, in every restored task, of a pidfd of cptool */
 	int image_fd;			/* number, in every restored task, of the image */
+	int spare_fd;			/* a number that no task uses, for a moment's need */
+	uint64_t scratch;		/* where code and batches stand, in cptool and in every restored task */
+	size_t scratch_size;
+	uint64_t stage;			/* room for the vdso block while mappings change */
+	struct cpt_vdso vdso;		/* cptool's own, moved into the tasks */
+	Cpt__Mm **mms;			/* ascending by id */
+	unsigned nmms;
+	struct cpt_rtask **by_pid;	/* ascending */
+	struct cpt_helper *helpers;	/* private to sessions.c */
+	unsigned nhelpers;
+	bool checking;			/* page data is being checked on threads */
 	unsigned missing;		/* reasons why it can't be done here */
+	char first_missing[400];
 	struct cpt_stats stats;
 	struct cpt_self *self;		/* by cpt_restore_self() */
 };
@@ -104,6 +126,13 @@ static inline int cpt_restore_object_fd(const struct cpt_restore *r, uint32_t id
  * descriptor, the lowest free one.
  */
 size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from);
+
+/* ---- cgroups.c -------------------------------------------------------- */
+
+/** cpt_restore_cgroups_make - find or make all groups; fills r->group and r->cgroup_fds; tells the guard */
+int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_cgroup_attach - move a process into the group with this Cgroup.id */
+int cpt_restore_cgroup_attach(struct cpt_restore *r, unsigned cgroup, pid_t pid, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_restore_file_pages - fill @fd (already of its size) with stored pages */
 int cpt_restore_file_pages(struct cpt_restore *r, int fd, const Cpt__Pages *pages, struct cpt_err *err) CPT_CHECKED;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* engine.h - how the engine's own files meet (restore.c calls, in this order) */
+#ifndef CPT_RESTORE_ENGINE_H
+#define CPT_RESTORE_ENGINE_H
+
+#include "restore/kinds.h"
+
+/* load.c: the image's messages become tasks, all references checked */
+int cpt_restore_load(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_find - the process with this pid in the image, or NULL */
+struct cpt_rtask *cpt_restore_find(const struct cpt_restore *r, pid_t pid);
+
+/* scratch.c: an address range that is free everywhere, for code, batches and the vdso on its way */
+int cpt_restore_scratch(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+void cpt_restore_scratch_free(struct cpt_restore *r);
+
+/* sessions.c: in which session a task must be born */
+int cpt_restore_sessions(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_pgids - process groups whose leader is gone are led by a helper for a moment */
+int cpt_restore_pgids(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+
+/* tree.c: processes, each made by its own parent, memory in place */
+int cpt_restore_tree(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_child - one more child of @t, no signal to it at the end; stopped, memory as @t has it */
+int cpt_restore_child(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rtask *child, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_threads - the other threads of a process */
+int cpt_restore_threads(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_zombies - those that are to have ended, end */
+int cpt_restore_zombies(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+
+/* mm.c: calls that turn the address space a task was born with into its own */
+int cpt_restore_mm_fresh(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+int cpt_restore_mm(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_mm_after - what would disturb making children: locks, MADV_DONTFORK, … */
+int cpt_restore_mm_after(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_mm_check - were all pages read? after the batch has run */
+int cpt_restore_mm_check(const struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+
+/* memory.c: content of shared memory and files */
+int cpt_restore_shared_memory(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+
+/* registers.c: own registers, addresses the kernel keeps for a thread; release */
+int cpt_restore_thread_addresses(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_batch *b);
+int cpt_restore_registers(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_leave - scratch away, own context in place; still stopped and traced */
+int cpt_restore_leave(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err) CPT_CHECKED;
+int cpt_restore_detach(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err) CPT_CHECKED;
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * restore.c - a restore from beginning to end
+ *
+ * Everything is checked before anything is touched. All tasks stay traced and
+ * stopped until the last of them is complete; then the group is frozen, all
+ * are let go into the freezer, and one thaw lets them run. Until then the undo
+ * guard, or EXITKILL, ends what there is.
+ */
+#include "restore/restore.h"
+
+#include "restore/engine.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define FREEZE_MS 10000
+
+void cpt_missing(struct cpt_restore *r, const char *fmt, ...)
+{
+	struct cpt_err line;
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	cpt_fail(&line, CPT_UNSUPPORTED, "%s", text);
+	if (!r->missing++)
+		memcpy(r->first_missing, line.text, sizeof(r->first_missing) - 1);
+	if (r->opt->refused.line)
+		r->opt->refused.line(r->opt->refused.arg, line.text);
+}
+
+static const char *image_name(const struct cpt_restore_options *opt)
+{
+	return opt->image ? opt->image : "checkpoint.cpt";
+}
+
+size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from)
+{
+	return CPT_CALL(b, pidfd_getfd, CPT_NUM(r->self_fd), CPT_NUM(from), CPT_NUM(0));
+}
+
+/* ---- can it be done here? -------------------------------------------- */
+
+static void look_at_pid(struct cpt_restore *r, pid_t pid, const char *comm)
+{
+	if (kill(pid, 0) == 0 || errno == EPERM)
+		cpt_missing(r, "pid %d, which %s needs, is taken here; end that process or restore in a pid namespace (unshare --pid --fork --mount-proc)",
+			    pid, comm);
+}
+
+static int look_at_host(struct cpt_restore *r, struct cpt_err *err)
+{
+	const Cpt__Header *h = r->header;
+	struct cpt_vdso own;
+
+	if (cpt_own_vdso(&own, err))
+		return -1;
+	if (h->vdso.len != own.text_end - own.text ||
+	    memcmp(h->vdso.data, (void *)(uintptr_t)own.text, h->vdso.len))
+		cpt_missing(r, "the image was taken on another kernel (%s), whose vdso is not this one's", h->kernel ? h->kernel : "?");
+	for (unsigned i = 0; i < r->ntasks; i++) {
+		const struct cpt_rtask *t = r->order[i];
+
+		look_at_pid(r, t->pid, t->comm);
+		for (unsigned k = 1; k < t->nthreads; k++)
+			look_at_pid(r, t->threads[k].tid, t->comm);
+		if (!t->parent && t->birth_session && !cpt_restore_find(r, t->birth_session))
+			look_at_pid(r, t->birth_session, "the session of a task");
+	}
+	return 0;
+}
+
+static int look(struct cpt_restore *r, struct cpt_err *err)
+{
+	if (look_at_host(r, err))
+		return -1;
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->look && cpt_restore_kinds[k]->look(r, err))
+			return cpt_within(err, "%s", cpt_restore_kinds[k]->name);
+	if (!r->missing)
+		return 0;
+	if (r->missing == 1 || !r->opt->refused.line)
+		return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be restored here: %s", image_name(r->opt), r->first_missing);
+	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be restored here, for %u reasons", image_name(r->opt), r->missing);
+}
+
+/* ---- control descriptors --------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* every number that a task uses, ascending */
+static uint32_t *used_numbers(const struct cpt_restore *r, size_t *n)
+{
+	uint32_t *v = NULL;
+	size_t cap = 0;
+
+	*n = 0;
+	for (unsigned i = 0; i < r->ntasks; i++) {
+		const Cpt__Files *f = r->tasks[i].img->files;
+
+		for (size_t k = 0; f && k < f->n_fds; k++) {
+			CPT_GROW(v, *n, cap);
+			v[(*n)++] = f->fds[k]->fd;
+		}
+	}
+	if (v)
+		qsort(v, *n, sizeof(*v), by_number);
+	return v;
+}
+
+/* Numbers that neither a task nor cptool uses, so that they can be the same everywhere. */
+static int control_fds(struct cpt_restore *r, struct cpt_err *err)
+{
+	int *want[] = { &r->self_fd, &r->image_fd, &r->spare_fd };
+	CPT_AUTO(fd) int self = cpt_pidfd_open(getpid(), 0);
+	size_t n, i = 0, have = 0;
+	CPT_AUTO(mem) uint32_t *used = used_numbers(r, &n);
+
+	if (self < 0)
+		return cpt_fail_sys(err, "pidfd of cptool");
+	for (uint32_t fd = 3; have < CPT_COUNT(want); fd++) {
+		while (i < n && used[i] < fd)
+			i++;
+		if ((i < n && used[i] == fd) || fcntl((int)fd, F_GETFD) >= 0)
+			continue;
+		if (dup3(have == 1 ? cpt_img_fd(r->img) : self, (int)fd, O_CLOEXEC) < 0)
+			return cpt_fail_sys(err, "control descriptor %u", fd);
+		*want[have++] = (int)fd;
+	}
+	return 0;
+}
+
+/* ---- kinds ----------------------------------------------------------- */
+
+static bool alive(const struct cpt_rtask *t)
+{
+	return t->img->state != CPT__TASK_STATE__ZOMBIE;
+}
+
+static int within_kind(const struct cpt_rtask *t, unsigned k, struct cpt_err *err)
+{
+	return cpt_within(err, "task %d (%s): %s", t->pid, t->comm, cpt_restore_kinds[k]->name);
+}
+
+static int within(const struct cpt_rtask *t, struct cpt_err *err)
+{
+	return cpt_within(err, "task %d (%s)", t->pid, t->comm);
+}
+
+static int build(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	struct cpt_batch *b = &r->batch;
+
+	cpt_batch_reset(b);
+	if (cpt_restore_mm_after(r, t, b, err))
+		return -1;
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->build && cpt_restore_kinds[k]->build(r, t, b, err))
+			return within_kind(t, k, err);
+	return cpt_batch_run(&t->threads[0].remote, b, err) ? within(t, err) : 0;
+}
+
+static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->outside && cpt_restore_kinds[k]->outside(r, t, err))
+			return within_kind(t, k, err);
+	return 0;
+}
+
+/* The leader is last: its batch closes the control descriptors that the others may need. */
+static int thread(struct cpt_restore *r, struct cpt_rtask *t, unsigned i, struct cpt_err *err)
+{
+	struct cpt_batch *b = &r->batch;
+	struct cpt_rthread *th = &t->threads[i];
+
+	cpt_batch_reset(b);
+	if (cpt_restore_thread_addresses(r, th, b))
+		return -1;
+	if (!i) {
+		CPT_CALL(b, close, CPT_NUM(r->self_fd));
+		CPT_CALL(b, close, CPT_NUM(r->image_fd));
+	}
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->thread && cpt_restore_kinds[k]->thread(r, t, th, b, err))
+			return within_kind(t, k, err);
+	return cpt_batch_run(&th->remote, b, err) ? within(t, err) : 0;
+}
+
+static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < r->ntasks; i++)
+		if (alive(r->order[i]) && build(r, r->order[i], err))
+			return -1;
+	if (cpt_restore_pgids(r, err) || cpt_restore_zombies(r, err))
+		return -1;
+	for (unsigned i = 0; i < r->ntasks; i++) {
+		struct cpt_rtask *t = r->order[i];
+
+		if (!alive(t))
+			continue;
+		if (cpt_restore_threads(r, t, err) || outside(r, t, err))
+			return -1;
+		for (unsigned k = t->nthreads; k-- > 0;)
+			if (thread(r, t, k, err))
+				return -1;
+	}
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->late && cpt_restore_kinds[k]->late(r, err))
+			return cpt_within(err, "%s", cpt_restore_kinds[k]->name);
+	return 0;
+}
+
+/* ---- from beginning to end ------------------------------------------- */
+
+static int check_image(struct cpt_restore *r, struct cpt_err *err)
+{
+	if (cpt_img_open(image_name(r->opt), &r->img, err) || cpt_img_check_messages(r->img, err))
+		return -1;
+	if (cpt_restore_load(r, err) || cpt_restore_sessions(r, err))
+		return -1;
+	return look(r, err);
+}
+
+static int prepare(struct cpt_restore *r, struct cpt_err *err)
+{
+	if (cpt_guard_start(&r->guard, err) || control_fds(r, err))
+		return -1;
+	if (cpt_img_check_start(r->img, err))
+		return -1;
+	r->checking = true;
+	if (cpt_restore_cgroups_make(r, err) || cpt_restore_shared_memory(r, err))
+		return -1;
+	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
+		if (cpt_restore_kinds[k]->prepare && cpt_restore_kinds[k]->prepare(r, err))
+			return cpt_within(err, "%s", cpt_restore_kinds[k]->name);
+	return 0;
+}
+
+/* All at once: everybody goes into the freezer, and one write lets them run. */
+static int let_go(struct cpt_restore *r, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < r->ntasks; i++)
+		if (alive(r->order[i]) && cpt_restore_leave(r, r->order[i], err))
+			return within(r->order[i], err);
+	r->checking = false;
+	if (cpt_img_check_finish(r->img, err) || cpt_group_freeze_start(&r->group, err))
+		return -1;
+	for (unsigned i = 0; i < r->ntasks; i++)
+		if (alive(r->order[i]) && cpt_restore_detach(r, r->order[i], err))
+			return within(r->order[i], err);
+	if (cpt_group_freeze_wait(&r->group, FREEZE_MS, err))
+		return -1;
+	if (!r->opt->leave_frozen && cpt_group_let_run(&r->group, err))
+		return -1;
+	cpt_guard_success(&r->guard);
+	return 0;
+}
+
+static int restore(struct cpt_restore *r, struct cpt_err *err)
+{
+	uint64_t t0 = cpt_now_ns(), t1;
+
+	if (check_image(r, err) || cpt_restore_scratch(r, err) || prepare(r, err))
+		return -1;
+	t1 = cpt_now_ns();
+	r->stats.state_ns = t1 - t0;
+	if (cpt_restore_tree(r, err))
+		return -1;
+	r->stats.memory_ns = cpt_now_ns() - t1;
+	return fill_tasks(r, err) || let_go(r, err) ? -1 : 0;
+}
+
+/* Whatever there is of the group dies; the guard does it, or here those that no group holds yet. */
+static void undo(struct cpt_restore *r)
+{
+	for (unsigned i = 0; i < r->ntasks; i++)
+		if (r->tasks[i].made)
+			kill(r->tasks[i].pid, SIGKILL);
+	for (unsigned i = 0; i < r->ntasks; i++)
+		for (unsigned k = r->tasks[i].nthreads; r->tasks[i].made && k-- > 0;)
+			while (waitpid(r->tasks[i].threads[k].tid, NULL, __WALL) < 0 && errno == EINTR)
+				;
+	cpt_guard_undo(&r->guard);
+}
+
+static void report_roots(const struct cpt_restore *r)
+{
+	for (unsigned i = 0; i < r->ntasks; i++)
+		if (!r->order[i]->parent && r->opt->root)
+			r->opt->root(r->opt->arg, r->order[i]->pid);
+}
+
+static void release(struct cpt_restore *r)
+{
+	const int control[] = { r->self_fd, r->image_fd, r->spare_fd };
+
+	if (r->checking) {
+		struct cpt_err ignored;
+
+		(void)!cpt_img_check_finish(r->img, &ignored);
+	}
+	for (size_t i = 0; i < CPT_COUNT(control); i++)
+		if (control[i] >= 0)
+			close(control[i]);
+	for (unsigned i = 1; i < r->nobjects; i++)
+		if (r->object_fds[i] >= 0)
+			close(r->object_fds[i]);
+	for (unsigned i = 0; i < r->ncgroups; i++)
+		if (r->cgroup_fds[i] >= 0)
+			close(r->cgroup_fds[i]);
+	for (unsigned i = 0; i < r->ntasks; i++)
+		free(r->tasks[i].children);
+	free(r->helpers);
+	cpt_restore_scratch_free(r);
+	cpt_batch_free(&r->batch);
+	cpt_group_close(&r->group);
+	cpt_img_close(r->img);
+	cpt_arena_free(&r->arena);
+}
+
+int cpt_restore(const struct cpt_restore_options *opt, struct cpt_stats *ret, struct cpt_err *err)
+{
+	struct cpt_restore r = { .opt = opt, .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE,
+				 .self_fd = -1, .image_fd = -1, .spare_fd = -1 };
+	uint64_t begin = cpt_now_ns();
+	struct rlimit was = { 0, 0 }, all;
+	int rc, reaper = 0;
+
+	if (!getrlimit(RLIMIT_NOFILE, &was)) {
+		all = (struct rlimit){ was.rlim_max, was.rlim_max };
+		setrlimit(RLIMIT_NOFILE, &all);
+	}
+	prctl(PR_GET_CHILD_SUBREAPER, &reaper);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);	/* tasks born by helpers come to us */
+	rc = restore(&r, err);
+	prctl(PR_SET_CHILD_SUBREAPER, reaper);
+	if (rc)
+		undo(&r);
+	else
+		report_roots(&r);
+	r.stats.processes = r.ntasks;
+	for (unsigned i = 0; i < r.ntasks; i++)
+		r.stats.threads += r.tasks[i].nthreads;
+	release(&r);
+	if (was.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &was);
+	r.stats.total_ns = cpt_now_ns() - begin;
+	if (ret)
+		*ret = r.stats;
+	return rc;
+}
