@@ -15,9 +15,11 @@ static int copy_run(struct cpt_restore *r, int fd, uint64_t at, uint64_t slot, u
 {
 	while (count) {
 		uint64_t together, offset = cpt_img_locate(r->img, slot, &together);
-		uint64_t n = CPT_MIN(CPT_MIN(count, together), (uint64_t)(COPY / CPT_PAGE));
-		size_t bytes = n * CPT_PAGE;
+		uint64_t n = CPT_MIN(count, together);
+		size_t bytes;
 
+		n = CPT_MIN(n, (uint64_t)(COPY / CPT_PAGE));
+		bytes = n * CPT_PAGE;
 		if (cpt_pread_all(cpt_img_fd(r->img), buf, bytes, (off_t)offset))
 			return cpt_fail_sys(err, "read the image");
 		if (at >= size)
