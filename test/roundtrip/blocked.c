@@ -376,39 +376,40 @@ static void linger(void *arg)
 	await("end");
 }
 
-static pid_t lingering;
-
-static long do_wait(struct sleeper *s)
-{
-	int status;
-
-	return waitpid(lingering, &status, 0) == lingering ? status : -1;
-}
+static pid_t lingering[2];
 
 static long do_waitid(struct sleeper *s)
 {
 	siginfo_t info;
 
-	return waitid(P_PID, (id_t)lingering, &info, WEXITED | WNOWAIT) ? -1 : info.si_status;
+	return waitid(P_PID, (id_t)lingering[0], &info, WEXITED | WNOWAIT) ? -1 : info.si_status;
 }
 
-CPT_STORY(blocked_waits, "wait4 and waitid for a child that ends only after the restore")
+static long do_wait(struct sleeper *s)
+{
+	int status;
+
+	return waitpid(lingering[1], &status, 0) == lingering[1] ? status : -1;
+}
+
+CPT_STORY(blocked_waits, "wait4 and waitid for children that end only after the restore")
 {
 	struct sleeper s[2] = { { .fn = do_waitid }, { .fn = do_wait } };
 
-	lingering = branch(linger, NULL);
+	lingering[0] = branch(linger, NULL);
+	lingering[1] = branch(linger, NULL);
 	start(&s[0], SYS_waitid);
-	checkpoint_here();
-	expect(s[0].ended == 0);
 	start(&s[1], SYS_wait4);
+	checkpoint_here();
+	expect(s[0].ended == 0 && s[1].ended == 0);
 	if (spoiled())
-		kill(lingering, SIGKILL);
-	else
-		mark("end");
-	for (int i = 0; i < 2; i++)
+		kill(lingering[0], SIGKILL);
+	mark("end");
+	for (int i = 0; i < 2; i++) {
 		pthread_join(s[i].th, NULL);
-	expect_eq(s[0].ret, 0);
-	expect(s[1].ret == 0);
+		expect_eq(s[i].ret, 0);
+	}
+	join(lingering[0]);
 }
 
 CPT_STORY(blocked_child_sleeps, "a child process in a long select keeps sleeping, another in pause ends by SIGTERM")

@@ -72,18 +72,25 @@ void nap(int ms)
 		;
 }
 
-void await(const char *name)
-{
-	while (!marked(name))
-		nap(1);
-}
-
 int64_t now_ns(clockid_t clock)
 {
 	struct timespec ts;
 
 	clock_gettime(clock, &ts);
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* long enough for any machine, and shorter than the driver's patience */
+static void await_more(int64_t since)
+{
+	expect(now_ns(CLOCK_MONOTONIC) - since < 15 * 1000000000LL);
+	nap(1);
+}
+
+void await(const char *name)
+{
+	while (!marked(name))
+		nap(1);
 }
 
 int64_t gap_ns(void)
@@ -160,6 +167,7 @@ void join(pid_t pid)
 void await_blocked(pid_t pid, pid_t tid, long nr)
 {
 	char path[128], text[256] = "";
+	int64_t since = now_ns(CLOCK_MONOTONIC);
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
 	for (;;) {
@@ -176,12 +184,13 @@ void await_blocked(pid_t pid, pid_t tid, long nr)
 			if (text[0] != 'r' && (now == nr || now == SYS_restart_syscall))
 				return;
 		}
-		nap(1);
+		await_more(since);
 	}
 }
 
 void await_state(pid_t pid, char state)
 {
+	int64_t since = now_ns(CLOCK_MONOTONIC);
 	char path[64], *at;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -190,7 +199,7 @@ void await_state(pid_t pid, char state)
 		expect(at);
 		if (at[2] == state)
 			return;
-		nap(1);
+		await_more(since);
 	}
 }
 
