@@ -8,6 +8,8 @@
  */
 #include "dump/memory.h"
 
+#include "image/hash.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 
 struct job {
 	struct cpt_img_span span;
+	uint64_t hash;			/* of the bytes, once they are copied */
 	struct cpt_run *runs;
 	size_t nruns;
 };
@@ -86,33 +89,56 @@ static ssize_t gather_unreadable(const struct cpt_run *r, uint32_t into, uint32_
 	return (ssize_t)size;
 }
 
-static int copy_job(const struct job *j, char *buf, struct cpt_err *err)
+/* what is on its way into the image */
+struct flow {
+	char *buf;
+	uint32_t have;			/* pages in it */
+	uint64_t to;			/* offset in the image */
+	struct cpt_hash hash;
+};
+
+static int pour(struct flow *f, int fd, struct cpt_err *err)
 {
-	uint64_t to = j->span.offset;
-	uint32_t have = 0;
+	size_t size = (size_t)f->have * CPT_PAGE;
 
-	for (size_t i = 0; i < j->nruns; i++) {
-		const struct cpt_run *r = &j->runs[i];
+	cpt_hash_add(&f->hash, f->buf, size);
+	if (cpt_pwrite_all(fd, f->buf, size, (off_t)f->to))
+		return cpt_fail_sys(err, "write to the image");
+	f->to += size;
+	f->have = 0;
+	return 0;
+}
 
-		for (uint32_t into = 0; into < r->npages;) {
-			char *at = buf + have * CPT_PAGE;
-			ssize_t n = gather(r, into, COPY_PAGES - have, at);
+static int copy_run(struct flow *f, const struct cpt_run *r, int fd, struct cpt_err *err)
+{
+	for (uint32_t into = 0; into < r->npages;) {
+		char *at = f->buf + f->have * CPT_PAGE;
+		ssize_t n = gather(r, into, COPY_PAGES - f->have, at);
 
-			if (n < 0 && errno == EFAULT && r->pid)
-				n = gather_unreadable(r, into, COPY_PAGES - have, at);
-			if (n <= 0 || n % (ssize_t)CPT_PAGE)
-				return cpt_fail_sys(err, "task %d: read %u pages at %llx", r->pid, r->npages,
-						    (unsigned long long)r->at);
-			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
-			have += (uint32_t)(n / (ssize_t)CPT_PAGE);
-			if (have == COPY_PAGES || (i + 1 == j->nruns && into == r->npages)) {
-				if (cpt_pwrite_all(j->span.fd, buf, have * CPT_PAGE, (off_t)to))
-					return cpt_fail_sys(err, "write to the image");
-				to += have * CPT_PAGE;
-				have = 0;
-			}
-		}
+		if (n < 0 && errno == EFAULT && r->pid)
+			n = gather_unreadable(r, into, COPY_PAGES - f->have, at);
+		if (n <= 0 || n % (ssize_t)CPT_PAGE)
+			return cpt_fail_sys(err, "task %d: read %u pages at %llx", r->pid, r->npages,
+					    (unsigned long long)r->at);
+		into += (uint32_t)(n / (ssize_t)CPT_PAGE);
+		f->have += (uint32_t)(n / (ssize_t)CPT_PAGE);
+		if (f->have == COPY_PAGES && pour(f, fd, err))
+			return -1;
 	}
+	return 0;
+}
+
+static int copy_job(struct job *j, char *buf, struct cpt_err *err)
+{
+	struct flow f = { .buf = buf, .to = j->span.offset };
+
+	cpt_hash_begin(&f.hash);
+	for (size_t i = 0; i < j->nruns; i++)
+		if (copy_run(&f, &j->runs[i], j->span.fd, err))
+			return -1;
+	if (f.have && pour(&f, j->span.fd, err))
+		return -1;
+	j->hash = cpt_hash_end(&f.hash);
 	return 0;
 }
 
@@ -165,7 +191,7 @@ static int close_done(struct cpt_copiers *c, struct cpt_err *err)
 		struct job j = c->done[--c->ndone];
 
 		free_runs(j.runs, j.nruns);
-		if (!c->err.fault && cpt_img_span_close(c->d->img, &j.span, &c->err))
+		if (!c->err.fault && cpt_img_span_close_hashed(c->d->img, &j.span, j.hash, &c->err))
 			break;
 	}
 	if (c->err.fault) {
@@ -283,7 +309,7 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 	rc = copy_job(&j, buf, err);
 	free(buf);
 	free_runs(j.runs, j.nruns);
-	return rc ? rc : cpt_img_span_close(d->img, &j.span, err);
+	return rc ? rc : cpt_img_span_close_hashed(d->img, &j.span, j.hash, err);
 }
 
 static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cpt_err *err)
