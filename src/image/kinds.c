@@ -20,6 +20,7 @@ const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type)
 /* one line for each kind; the wrapper gives the check a type that all share */
 #define KINDS(X)							\
 	X(header, Cpt__Header)						\
+	X(mm, Cpt__Mm)							\
 	X(pages, Cpt__Pages)
 
 #define WRAP(kind, type)						\

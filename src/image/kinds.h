@@ -21,6 +21,7 @@
 #include "tasks.pb-c.h"
 
 int cpt_check_header(const Cpt__Header *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_mm(const Cpt__Mm *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_pages(const Cpt__Pages *m, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_kind_of - the message of a type of record; NULL if its payload is none */
