@@ -3,6 +3,8 @@
 #include "dump/kinds.h"
 
 extern const struct cpt_dump_kind cpt_dump_misc, cpt_dump_creds, cpt_dump_cgroups, cpt_dump_sched;
+extern const struct cpt_dump_kind cpt_dump_files, cpt_dump_fs, cpt_dump_unix, cpt_dump_pipes;
+extern const struct cpt_dump_kind cpt_dump_epoll, cpt_dump_locks, cpt_dump_objects;
 extern const struct cpt_dump_kind cpt_dump_limits, cpt_dump_signals, cpt_dump_timers;
 
 const struct cpt_dump_kind *const cpt_dump_kinds[] = {
@@ -10,8 +12,15 @@ const struct cpt_dump_kind *const cpt_dump_kinds[] = {
 	&cpt_dump_creds,
 	&cpt_dump_cgroups,
 	&cpt_dump_sched,
+	&cpt_dump_fs,
+	&cpt_dump_files,
+	&cpt_dump_unix,		/* first of those that look at the whole group: queues hold more objects */
+	&cpt_dump_pipes,
+	&cpt_dump_epoll,
+	&cpt_dump_locks,
 	&cpt_dump_limits,
 	&cpt_dump_signals,
 	&cpt_dump_timers,	/* last: time left, closest to the end of the pause */
+	&cpt_dump_objects,	/* writes them when nobody finds more */
 	NULL,
 };
