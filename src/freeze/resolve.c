@@ -329,9 +329,11 @@ int cpt_group_open(const char *name, struct cpt_group *ret, struct cpt_err *err)
 	if (how == NO_CGROUP)
 		return cpt_fail(err, CPT_USAGE, "%s is a folder but no cgroup: name one below %s",
 				name, mounts.m[0].point);
-	return cpt_fail(err, CPT_USAGE, "no such group: %s (neither a folder nor a name below %s%s%s)", name,
-			mounts.m[0].point, mounts.n > 1 ? " or " : "",
-			mounts.n > 1 ? mounts.m[mounts.n - 1].point : "");
+	cpt_fail(err, CPT_SYSTEM, "no such group: %s (neither a folder nor a name below %s%s%s)", name,
+		 mounts.m[0].point, mounts.n > 1 ? " or " : "",
+		 mounts.n > 1 ? mounts.m[mounts.n - 1].point : "");
+	err->sys = ENOENT;
+	return -1;
 }
 
 void cpt_group_close(struct cpt_group *g)
