@@ -159,7 +159,7 @@ static int remember(struct walk *w, const struct cpt_found *f, struct cpt_err *e
 
 static int step(struct walk *w, struct cpt_err *err)
 {
-	struct cpt_found f;
+	struct cpt_found f = { 0 };
 	uint64_t end;
 
 	if (read_header(w, &f, err))
@@ -226,7 +226,7 @@ static int walk_all(struct walk *w, struct cpt_err *err)
 
 int cpt_frame_check(struct cpt_img *img, struct cpt_err *err)
 {
-	CPT_AUTO(mem) char *bytes = cpt_malloc(CPT_VIEW_MAX);
+	CPT_AUTO(mem) char *bytes = cpt_malloc(CPT_MIN(img->size, (uint64_t)CPT_VIEW_MAX));
 	struct walk w = {
 		.img = img,
 		.view = { .fd = img->fd, .name = img->name, .size = img->size, .bytes = bytes },

@@ -22,7 +22,7 @@ uint64_t cpt_hash_end(const struct cpt_hash *h);
 
 /**
  * cpt_hash_file - hash a range of a file
- * @chunk: CPT_HASH_CHUNK bytes to work in
+ * @chunk: CPT_HASH_CHUNK bytes to work in, or @length if that is less
  *
  * Returns 0, or an errno: ENODATA when the file ends before. No error text, so
  * that threads can share the message.

@@ -40,7 +40,8 @@ static void *work(void *arg)
 {
 	struct cpt_page_check *c = arg;
 	const struct cpt_found_list *list = &c->img->by_type[CPT_REC_PAGES];
-	CPT_AUTO(mem) char *chunk = cpt_malloc(CPT_HASH_CHUNK);
+	uint64_t room = CPT_MIN(c->img->slots * CPT_PAGE, (uint64_t)CPT_HASH_CHUNK);
+	CPT_AUTO(mem) char *chunk = cpt_malloc(room);
 	struct cpt_err err;
 
 	while (!c->stop) {

@@ -142,11 +142,15 @@ int cpt_img_put(struct cpt_img_writer *w, enum cpt_record type,
 int cpt_img_put_blob(struct cpt_img_writer *w, uint64_t id, const void *data, size_t size,
 		     struct cpt_err *err)
 {
+	void *to;
+
 	if (cpt_img_broken(w, err))
 		return -1;
 	if (!w->begun)
 		return cpt_fail(err, CPT_USAGE, "the first record must be the header");
-	memcpy(cpt_img_add(w, CPT_REC_BLOB, id, size), data, size);
+	to = cpt_img_add(w, CPT_REC_BLOB, id, size);
+	if (size)
+		memcpy(to, data, size);
 	cpt_img_added(w);
 	return w->buf.len < FLUSH_AT ? 0 : cpt_img_flush(w, err);
 }

@@ -2,11 +2,14 @@
 #include "unit.h"
 
 #include "image_fixture.h"
+#include "cgroups.pb-c.h"
 #include "header.pb-c.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 int fixture_make(void **state)
 {
@@ -19,6 +22,40 @@ int fixture_make(void **state)
 	snprintf(f->path, sizeof(f->path), "%s/image.cpt", f->folder);
 	*state = f;
 	return 0;
+}
+
+void fixture_other(const struct fixture *f, char *path)
+{
+	snprintf(path, FIXTURE_PATH, "%s/other.cpt", f->folder);
+}
+
+unsigned char *fixture_bytes(const char *path, size_t *size)
+{
+	CPT_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned char *bytes;
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	*size = (size_t)st.st_size;
+	bytes = cpt_malloc(*size);
+	assert_int_equal(cpt_pread_all(fd, bytes, *size, 0), 0);
+	return bytes;
+}
+
+void fixture_put_bytes(const char *path, const void *bytes, size_t size)
+{
+	CPT_AUTO(fd) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(cpt_pwrite_all(fd, bytes, size, 0), 0);
+}
+
+int fixture_try(const char *path, struct cpt_err *err)
+{
+	CPT_AUTO(img) struct cpt_img *img = NULL;
+
+	if (cpt_img_open(path, &img, err))
+		return -1;
+	return cpt_img_check_pages(img, err);
 }
 
 unsigned fixture_files(const struct fixture *f)
@@ -78,31 +115,50 @@ void fixture_fill(const struct cpt_img_span *s)
 	}
 }
 
-/* a message of about 30 bytes; any kind will do */
-static void put_message(struct cpt_img_writer *w, unsigned n)
+void fixture_group(struct cpt_img_writer *w, unsigned id)
 {
-	Cpt__Header m = CPT__HEADER__INIT;
+	Cpt__Cgroup m = CPT__CGROUP__INIT;
 	char text[32];
 
-	snprintf(text, sizeof(text), "message number %u", n);
-	m.group = text;
+	snprintf(text, sizeof(text), "group number %u", id);
+	m.has_id = true;
+	m.id = id;
+	m.path = text;
 	ok(cpt_img_put(w, CPT_REC_CGROUP, &m.base, err));
 }
 
-void fixture_write(struct fixture *f, const char *path, unsigned messages, unsigned pages)
+/* the way a task does it where that goes, else from memory */
+static void put_pages(struct cpt_img_writer *w, unsigned first, unsigned n)
+{
+	CPT_AUTO(mem) unsigned char *data = NULL;
+	struct cpt_img_span s;
+	uint64_t slot;
+
+	if (cpt_img_seekable(w)) {
+		ok(cpt_img_span_open(w, n, &s, err));
+		fixture_fill(&s);
+		ok(cpt_img_span_close(w, &s, err));
+		return;
+	}
+	data = cpt_malloc(n * CPT_PAGE);
+	for (unsigned i = 0; i < n; i++)
+		fixture_page(first + i, data + i * CPT_PAGE);
+	ok(cpt_img_put_pages(w, data, n, &slot, err));
+	assert_int_equal(slot, first);
+}
+
+void fixture_write(const char *path, unsigned groups, unsigned pages)
 {
 	CPT_AUTO(img_writer) struct cpt_img_writer *w = NULL;
-	struct cpt_img_span s;
 
 	ok(cpt_img_create(path, &w, err));
 	fixture_header(w);
-	for (unsigned left = pages; left; left -= s.npages) {
-		ok(cpt_img_span_open(w, CPT_MIN(left, (unsigned)CPT_IMG_SPAN_PAGES), &s, err));
-		fixture_fill(&s);
-		ok(cpt_img_span_close(w, &s, err));
+	for (unsigned left = pages, n; left; left -= n) {
+		n = CPT_MIN(left, (unsigned)CPT_IMG_SPAN_PAGES);
+		put_pages(w, pages - left, n);
 	}
-	for (unsigned i = 0; i < messages; i++)
-		put_message(w, i);
+	for (unsigned i = 0; i < groups; i++)
+		fixture_group(w, i);
 	ok(cpt_img_put_blob(w, 7, "hello world", 11, err));
 	ok(cpt_img_commit(w, err));
 }
