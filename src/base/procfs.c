@@ -2,6 +2,7 @@
 /* procfs.c - parsers of /proc text */
 #include "base/procfs.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -274,4 +275,27 @@ size_t cpt_parse_pids(const char *text, pid_t *ret, size_t max)
 		}
 		text = end;
 	}
+}
+
+unsigned cpt_list_numbers(const char *dir, const char *sub, pid_t **ret, struct cpt_err *err)
+{
+	unsigned n = 0, cap = 0;
+	char path[128];
+
+	*ret = NULL;
+	snprintf(path, sizeof(path), "%s/%s", dir, sub);
+	CPT_AUTO(dir) DIR *d = opendir(path);
+	if (!d) {
+		cpt_fail_sys(err, "open %s", path);
+		return 0;
+	}
+	for (struct dirent *e; (e = readdir(d));) {
+		long v = strtol(e->d_name, NULL, 10);
+
+		if (v <= 0 || v > INT32_MAX)
+			continue;
+		CPT_GROW(*ret, n, cap);
+		(*ret)[n++] = (pid_t)v;
+	}
+	return n;
 }

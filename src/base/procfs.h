@@ -86,6 +86,12 @@ int cpt_parse_smaps(char **text, struct cpt_vma *ret, struct cpt_err *err) CPT_C
 /** cpt_parse_pids - numbers separated by blanks; stores up to @max, returns how many there are */
 size_t cpt_parse_pids(const char *text, pid_t *ret, size_t max);
 
+/**
+ * cpt_list_numbers - the numeric names in folder @dir/@sub (threads of a process, …), unsorted
+ * @ret: malloc'd; the caller frees it. Returns how many, 0 with @err when the folder can't be read.
+ */
+unsigned cpt_list_numbers(const char *dir, const char *sub, pid_t **ret, struct cpt_err *err);
+
 /** cpt_printable - copy @from, control characters as '?' */
 void cpt_printable(char to[CPT_COMM], const char *from);
 

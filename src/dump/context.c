@@ -62,7 +62,7 @@ static void sleep_for_the_rest(pid_t pid, struct cpt_syscall *s)
 	struct timespec left;
 	struct iovec here = { &left, sizeof(left) }, there = { (void *)(uintptr_t)rem, sizeof(left) };
 
-	if (!rem || process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof(left))
+	if (!rem || (req == 2 && s->arg[1] & TIMER_ABSTIME) || process_vm_readv(pid, &here, 1, &there, 1, 0) != sizeof(left))
 		return;
 	if (left.tv_sec < 0 || left.tv_nsec < 0 || left.tv_nsec >= 1000000000)
 		return;
@@ -90,12 +90,14 @@ int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *
 	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr))
 		cpt_arch_set_result(&r->regs, -ERESTARTNOHAND);	/* this kernel is to go on so as well */
 	*ret = r->regs;
-	if (s.inside && s.ret == -ERESTART_RESTARTBLOCK) {
-		if (sleeps(s.nr))
-			sleep_for_the_rest(th->tid, &s);
-		cpt_arch_set_args(ret, s.arg);
+	if (!s.inside || (s.ret != -ERESTART_RESTARTBLOCK && s.ret != -EINTR && s.ret != -ERESTARTNOHAND))
+		return 0;
+	if (sleeps(s.nr))
+		sleep_for_the_rest(th->tid, &s);
+	cpt_dump_time_left(d, th, &s);
+	cpt_arch_set_args(ret, s.arg);
+	if (s.ret == -ERESTART_RESTARTBLOCK)
 		cpt_arch_set_result(ret, -ERESTARTNOHAND);
-	}
 	return 0;
 }
 

@@ -285,7 +285,10 @@ static void count(struct cpt_dump *d)
 
 static int dump(struct cpt_dump *d, struct cpt_err *err)
 {
-	if (begin(d, err) || cpt_dump_stop(d, err) || put_header(d, err) || collect(d, err))
+	if (begin(d, err))
+		return -1;
+	cpt_dump_sleeps(d);
+	if (cpt_dump_stop(d, err) || put_header(d, err) || collect(d, err))
 		return -1;
 	if (d->checking)
 		return 0;
@@ -350,6 +353,7 @@ static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_sta
 	free(d.buf.data);
 	free(d.maps.data);
 	free(d.zombies);
+	free(d.sleeps);
 	cpt_arena_free(&d.arena);
 	lower_nofile(nofile);
 	d.stats.total_ns = cpt_now_ns() - begin;

@@ -33,6 +33,12 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 void cpt_dump_memory_free(struct cpt_dump *d);
 
+/* sleeps.c: */
+/** cpt_dump_sleeps - note who sleeps in a call with a time limit; before the freeze, best effort */
+void cpt_dump_sleeps(struct cpt_dump *d);
+/** cpt_dump_time_left - if @s has a time limit, what is left of it: in @s->arg, or in th->img for the restore to place */
+void cpt_dump_time_left(struct cpt_dump *d, struct cpt_thread *th, struct cpt_syscall *s);
+
 /* context.c: registers as they must be for another kernel to go on from them */
 int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
 		     struct cpt_regs *ret, struct cpt_err *err) CPT_CHECKED;

@@ -2,13 +2,11 @@
 /* tasks.c - who is in the group, who they are to each other */
 #include "dump/engine.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 static int by_pid(const void *a, const void *b)
 {
@@ -61,30 +59,24 @@ static int read_stat(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err
 	return 0;
 }
 
-static int list_threads(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+static int list_threads(struct cpt_task *t, struct cpt_err *err)
 {
-	unsigned room = CPT_MAX(t->status.threads, 1u), n = 1;
-	int fd;
+	CPT_AUTO(mem) pid_t *tids = NULL;
+	char dir[32];
+	unsigned n = 1, k = 1;
 
-	t->threads = cpt_calloc(room, sizeof(*t->threads));
-	t->threads[0].tid = t->pid;
-	t->nthreads = 1;
-	if (t->status.threads <= 1)
-		return 0;
-	fd = openat(t->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CPT_AUTO(dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return cpt_fail_sys(err, "list the threads of task %d", t->pid);
-	for (struct dirent *e; (e = readdir(dir));) {
-		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
-
-		if (tid <= 0 || tid == t->pid)
-			continue;
-		if (n == room)
-			return cpt_fail_errno(err, ESRCH, "task %d (%s) makes threads while frozen", t->pid, t->comm);
-		t->threads[n++].tid = tid;
+	if (t->status.threads > 1) {
+		snprintf(dir, sizeof(dir), "/proc/%d", t->pid);
+		n = cpt_list_numbers(dir, "task", &tids, err);
+		if (!n)
+			return -1;
 	}
-	t->nthreads = n;
+	t->threads = cpt_calloc(n, sizeof(*t->threads));
+	t->threads[0].tid = t->pid;
+	for (unsigned i = 0; tids && i < n; i++)
+		if (tids[i] != t->pid && k < n)
+			t->threads[k++].tid = tids[i];
+	t->nthreads = k;
 	return 0;
 }
 
@@ -101,7 +93,7 @@ static int look_at(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	t->pidfd = cpt_pidfd_open(t->pid, 0);
 	if (t->pidfd < 0)
 		return cpt_fail_sys(err, "pidfd of task %d (%s)", t->pid, t->comm);
-	return list_threads(d, t, err);
+	return list_threads(t, err);
 }
 
 static struct cpt_task *new_task(struct cpt_task *t, pid_t pid, unsigned subgroup)

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define XSTATE_MAX (64 * 1024)
 
@@ -42,6 +43,30 @@ static int set_xstate(struct cpt_rthread *th, struct cpt_err *err)
 	return 0;
 }
 
+/*
+ * A call that waits for the rest of its time reads it from below the thread's
+ * stack, where nothing is in use; once, when it begins.
+ */
+static int place_timeout(struct cpt_rthread *th, struct cpt_err *err)
+{
+	const Cpt__Thread *img = th->img;
+	struct timespec t = { (time_t)(img->timeout_ns / 1000000000), (long)(img->timeout_ns % 1000000000) };
+	uint64_t at = (cpt_arch_sp(&th->remote.regs) - 1024) & ~15ULL;
+	struct iovec here = { &t, sizeof(t) }, there = { (void *)(uintptr_t)at, sizeof(t) };
+	struct cpt_syscall s;
+
+	if (!img->has_timeout_ns)
+		return 0;
+	if (img->timeout_arg > 5)
+		return cpt_fail(err, CPT_BAD_IMAGE, "thread %d has a time limit in argument %u", th->tid, img->timeout_arg);
+	if (process_vm_writev(th->tid, &here, 1, &there, 1, 0) != sizeof(t))
+		return 0;		/* no stack there: it waits for the whole time again */
+	cpt_arch_syscall(&th->remote.regs, &s);
+	s.arg[img->timeout_arg] = at;
+	cpt_arch_set_args(&th->remote.regs, s.arg);
+	return 0;
+}
+
 int cpt_restore_registers(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_err *err)
 {
 	const Cpt__Thread *img = th->img;
@@ -52,7 +77,7 @@ int cpt_restore_registers(struct cpt_restore *r, struct cpt_rthread *th, struct 
 	if (!cpt_arch_native(&th->remote.regs))
 		return cpt_fail(err, CPT_BAD_IMAGE, "thread %d has registers of another width", th->tid);
 	th->remote.sigmask = img->sigmask;
-	return set_xstate(th, err);
+	return place_timeout(th, err) ? -1 : set_xstate(th, err);
 }
 
 /* ---- letting go ------------------------------------------------------ */
