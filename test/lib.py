@@ -10,6 +10,7 @@ A case begins with
 Beside the environment that README.md names, these are looked at:
 
     CPT_NO_DUMP=1   the checkpoint is left out: the case must pass without cptool
+    CPT_SPOIL=1     in its place, something is lost on purpose: the case must fail
     CPT_ALL=1       the long version
 """
 import atexit
@@ -24,7 +25,8 @@ import sys
 import tempfile
 import time
 
-NO_DUMP = os.environ.get("CPT_NO_DUMP") == "1"
+SPOIL = os.environ.get("CPT_SPOIL") == "1"
+NO_DUMP = SPOIL or os.environ.get("CPT_NO_DUMP") == "1"
 ALL = os.environ.get("CPT_ALL") == "1"
 FREEZER = os.environ.get("CPT_FREEZER", "v2")
 SRCDIR = os.environ.get("CPT_SRCDIR") or os.path.dirname(
@@ -432,8 +434,13 @@ def restore(image, *options):
 _cycles = [0]
 
 
-def cycle(group, *options, times=1):
-    """dump, see it gone, restore; every second time the cgroup itself is gone as well"""
+def cycle(group, *options, times=1, spoil=None):
+    """dump, see it gone, restore; every second time the cgroup itself is gone as well
+
+    spoil() is what a bad restore would have done, for CPT_SPOIL=1.
+    """
+    if SPOIL and spoil:
+        spoil()
     if NO_DUMP:
         return
     for _ in range(times):
