@@ -129,6 +129,8 @@ const char *one_group(const char *verb, int argc, char **argv)
 
 /* ---- signals --------------------------------------------------------- */
 
+static pid_t self;
+
 /* only calls that are allowed in a handler */
 static void interrupted(int sig)
 {
@@ -138,6 +140,8 @@ static void interrupted(int sig)
 		[SIGTERM] = "cptool: terminated: given up, everything is as it was\n",
 	};
 
+	if (getpid() != self)
+		_exit(EXIT_FAILED);	/* a child that was about to become somebody else */
 	if (!cpt_interrupt())
 		return;		/* it is done in a moment */
 	if (write(STDERR_FILENO, text[sig], strlen(text[sig])) < 0)
@@ -151,6 +155,7 @@ void catch_signals(void)
 	struct sigaction act = { .sa_handler = interrupted, .sa_flags = SA_RESTART };
 	struct sigaction old;
 
+	self = getpid();
 	sigfillset(&act.sa_mask);
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		/* nohup and shells' background jobs ignore some: so do we */

@@ -260,6 +260,7 @@ static int finish(struct cpt_dump *d, struct cpt_err *err)
 
 	if (cpt_img_commit(d->img, err))
 		return -1;
+	cpt_guard_no_return(&d->guard);
 	d->stats.write_ns = cpt_now_ns() - begin;
 	d->stats.image_bytes = cpt_img_bytes(d->img);
 	begin = cpt_now_ns();

@@ -33,6 +33,9 @@ static inline void cpt_auto_group(struct cpt_group *g)
 	cpt_group_close(g);
 }
 
+/** cpt_freezer_mounted - is a hierarchy with this freezer mounted here? */
+bool cpt_freezer_mounted(enum cpt_freezer which);
+
 /** cpt_group_state - what the freezer says now; @self_frozen: somebody froze this very group (not an ancestor) */
 int cpt_group_state(const struct cpt_group *g, enum cpt_state *ret,
 		    bool *self_frozen, struct cpt_err *err) CPT_CHECKED;

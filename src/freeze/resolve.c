@@ -145,6 +145,19 @@ static int mounts_read(struct mounts *ret, struct cpt_err *err)
 	return 0;
 }
 
+bool cpt_freezer_mounted(enum cpt_freezer which)
+{
+	CPT_AUTO(mounts) struct mounts mounts = { 0 };
+	struct cpt_err err;
+
+	if (mounts_read(&mounts, &err))
+		return false;
+	for (unsigned i = 0; i < mounts.n; i++)
+		if (mounts.m[i].freezer == which)
+			return true;
+	return false;
+}
+
 /* ---- a folder -------------------------------------------------------- */
 
 enum { NOT_THERE, NO_CGROUP, FOUND };
