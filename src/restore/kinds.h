@@ -86,6 +86,7 @@ struct cpt_restore {
 	struct cpt_rtask **by_pid;	/* ascending */
 	struct cpt_helper *helpers;	/* private to sessions.c */
 	unsigned nhelpers;
+	bool born_outside;		/* CLONE_INTO_CGROUP does not work for this group */
 	bool checking;			/* page data is being checked on threads */
 	unsigned missing;		/* reasons why it can't be done here */
 	char first_missing[400];

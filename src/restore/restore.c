@@ -9,6 +9,7 @@
  */
 #include "restore/restore.h"
 
+#include "base/procfs.h"
 #include "restore/engine.h"
 
 #include <fcntl.h>
@@ -50,9 +51,36 @@ size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from)
 
 /* ---- can it be done here? -------------------------------------------- */
 
+#define REAP_MS 2000
+
+static bool is_zombie(pid_t pid)
+{
+	CPT_AUTO(buf) struct cpt_buf buf = { NULL, 0, 0 };
+	struct cpt_err ignored;
+	struct cpt_stat stat;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return !cpt_read_at(AT_FDCWD, path, &buf, &ignored) && !cpt_parse_stat(buf.data, &stat, &ignored) &&
+	       stat.state == 'Z';
+}
+
+/* The one who died in the dump may still wait for its parent to notice. */
+static bool taken(pid_t pid)
+{
+	uint64_t end = cpt_now_ns() + REAP_MS * 1000000ULL;
+
+	while (kill(pid, 0) == 0 || errno == EPERM) {
+		if (!is_zombie(pid) || cpt_now_ns() > end)
+			return true;
+		cpt_sleep_us(1000);
+	}
+	return false;
+}
+
 static void look_at_pid(struct cpt_restore *r, pid_t pid, const char *comm)
 {
-	if (kill(pid, 0) == 0 || errno == EPERM)
+	if (taken(pid))
 		cpt_missing(r, "pid %d, which %s needs, is taken here; end that process or restore in a pid namespace (unshare --pid --fork --mount-proc)",
 			    pid, comm);
 }

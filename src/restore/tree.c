@@ -83,26 +83,50 @@ static int born(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 	return 0;
 }
 
-static int make_first(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+/* A clone of cptool, seized; 1 if it was killed at birth. */
+static int clone_self(struct cpt_restore *r, struct cpt_rtask *t, bool into, struct cpt_err *err)
 {
 	pid_t cptool = getpid(), pid = t->pid, got;
-	bool into = r->group.freezer == CPT_FREEZER_V2;
 	struct clone_with a = {
 		.flags = CLONE_CLEAR_SIGHAND | (into ? CLONE_INTO_CGROUP : 0),
 		.exit_signal = SIGCHLD,
 		.set_tid = (uintptr_t)&pid, .set_tid_size = 1,
 		.cgroup = into ? (uint64_t)r->cgroup_fds[t->img->cgroup] : 0,
 	};
+	int status = 0;
 
 	got = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
 	if (got == 0)
 		wait_for_cptool(cptool);
 	if (got < 0)
 		return cpt_fail_sys(err, "make task %d (%s)", t->pid, t->comm);
-	if (cpt_remote_seize(t->pid, PTRACE_O_EXITKILL, err)) {
-		kill(t->pid, SIGKILL);
-		return within(t, err);
+	if (!cpt_remote_seize(t->pid, PTRACE_O_EXITKILL, err))
+		return 0;
+	kill(t->pid, SIGKILL);
+	while ((got = waitpid(t->pid, &status, __WALL)) < 0 && errno == EINTR)
+		;
+	return got == t->pid && into ? 1 : within(t, err);
+}
+
+/*
+ * CLONE_INTO_CGROUP is the quick way, but a group in which cgroup.kill was
+ * ever used kills what is born into it from outside (seen on Linux 6.18: the
+ * count of kills is compared with that of the parent's group). Then the task
+ * is moved in.
+ */
+static int make_first(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	bool into = r->group.freezer == CPT_FREEZER_V2 && !r->born_outside;
+	int rc = clone_self(r, t, into, err);
+
+	if (rc > 0) {
+		r->born_outside = true;
+		into = false;
+		rc = clone_self(r, t, into, err);
 	}
+	if (rc)
+		return -1;
+	t->made = true;
 	if (!into && cpt_restore_cgroup_attach(r, t->img->cgroup, t->pid, err))
 		return within(t, err);
 	return born(r, t, err);
