@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+CPT_PRINTF(2, 0)
 static void vformat(struct cpt_err *err, const char *fmt, va_list ap)
 {
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
@@ -26,6 +27,7 @@ int cpt_fail(struct cpt_err *err, enum cpt_fault fault, const char *fmt, ...)
 	return -1;
 }
 
+CPT_PRINTF(3, 0)
 static int fail_with(struct cpt_err *err, int sys, const char *fmt, va_list ap)
 {
 	size_t len;
