@@ -239,7 +239,7 @@ static int describe(struct cpt_dump *d, unsigned id, Cpt__Cgroup *g, struct cpt_
 	if (id && reads(d, folder, d->group.freezer == CPT_FREEZER_V2 ? "cgroup.freeze" : "freezer.self_freezing", "1"))
 		CPT_SET(g, frozen, true);
 	if (reads(d, folder, "cgroup.type", "threaded"))
-		CPT_SET(g, threaded, true);
+		cpt_refuse(d, NULL, "group '/%s' is threaded (cgroup.type), which can't be carried yet", path);
 	if (check_threads(d, id, folder, err))
 		return -1;
 	return settings_of(d, g, folder, path, err);

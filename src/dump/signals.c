@@ -51,11 +51,28 @@ static int peek(struct cpt_dump *d, pid_t tid, unsigned flags, struct siginfos *
 	return 0;
 }
 
-static void refuse_dying(struct cpt_dump *d, struct cpt_task *t, const struct siginfos *s)
+static void stopped(struct cpt_task *t)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (((const siginfo_t *)(const void *)s->v[i].data)->si_signo == SIGKILL)
+	t->img->state = CPT__TASK_STATE__STOPPED;
+	CPT_SET(t->img, stop_signal, SIGSTOP);
+}
+
+/* What can't be held back is not sent again: one that was about to stop has stopped. */
+static void take_out(struct cpt_dump *d, struct cpt_task *t, struct siginfos *s)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		int sig = ((const siginfo_t *)(const void *)s->v[i].data)->si_signo;
+
+		if (sig == SIGKILL)
 			cpt_refuse(d, t, "it has been sent SIGKILL and is about to end; dump the group without it");
+		else if (sig == SIGSTOP)
+			stopped(t);
+		else
+			s->v[left++] = s->v[i];
+	}
+	s->n = left;
 }
 
 /* ---- the process ----------------------------------------------------- */
@@ -121,7 +138,7 @@ static int tell(struct cpt_dump *d, struct cpt_task *t, const struct cpt_batch *
 	tell_actions(d, s, a, cpt_batch_out(b, a->data));
 	if (peek(d, t->pid, PTRACE_PEEKSIGINFO_SHARED, &pending, err))
 		return -1;
-	refuse_dying(d, t, &pending);
+	take_out(d, t, &pending);
 	s->pending = pending.v;
 	s->n_pending = pending.n;
 	t->img->signals = s;
@@ -147,7 +164,9 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 
 	if (peek(d, th->tid, 0, &pending, err))
 		return -1;
-	refuse_dying(d, t, &pending);
+	take_out(d, t, &pending);
+	if (th->remote.owes_stop)
+		stopped(t);
 	if ((k->flags & SS_DISABLE || !k->size) && !pending.n)
 		return 0;
 	s = cpt_arena_new(&d->arena, Cpt__ThreadSignals);

@@ -92,6 +92,7 @@ struct cpt_restore {
 	char first_missing[400];
 	struct cpt_stats stats;
 	struct cpt_self *self;		/* by cpt_restore_self() */
+	bool timer_ids;			/* the ids of POSIX timers can be asked for */
 };
 
 /** cpt_restore_self - see that r->self is there: what cptool itself is, and so all that it makes */
@@ -128,10 +129,17 @@ static inline int cpt_restore_object_fd(const struct cpt_restore *r, uint32_t id
  */
 size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from);
 
+/* ---- signals.c -------------------------------------------------------- */
+
+/** cpt_restore_stop_signal - one that can end the batches of a process: not pending anywhere in it */
+int cpt_restore_stop_signal(const Cpt__Task *img);
+
 /* ---- cgroups.c -------------------------------------------------------- */
 
 /** cpt_restore_cgroups_make - find or make all groups; fills r->group and r->cgroup_fds; tells the guard */
 int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_cgroups_freeze - sub-groups that were frozen by themselves, are; from then on no batch can run in them */
+int cpt_restore_cgroups_freeze(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 /** cpt_restore_cgroup_attach - move a process into the group with this Cgroup.id */
 int cpt_restore_cgroup_attach(struct cpt_restore *r, unsigned cgroup, pid_t pid, struct cpt_err *err) CPT_CHECKED;
 

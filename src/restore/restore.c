@@ -286,7 +286,8 @@ static int let_go(struct cpt_restore *r, struct cpt_err *err)
 		if (alive(r->order[i]) && cpt_restore_leave(r, r->order[i], err))
 			return within(r->order[i], err);
 	r->checking = false;
-	if (cpt_img_check_finish(r->img, err) || cpt_group_freeze_start(&r->group, err))
+	if (cpt_img_check_finish(r->img, err) || cpt_group_freeze_start(&r->group, err) ||
+	    cpt_restore_cgroups_freeze(r, err))
 		return -1;
 	for (unsigned i = 0; i < r->ntasks; i++)
 		if (alive(r->order[i]) && cpt_restore_detach(r, r->order[i], err))

@@ -64,7 +64,7 @@ static void take_up(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_rt
 	th->remote.mm = &t->mm;
 	th->remote.ns_tgid = t->pid;
 	th->remote.ns_tid = th->tid;
-	th->remote.stop_signal = SIGURG;
+	th->remote.stop_signal = cpt_restore_stop_signal(t->img);
 	th->remote.exitkill = true;
 }
 

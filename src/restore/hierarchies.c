@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hierarchies.c - where the cgroup hierarchies of this host are mounted */
+#include "restore/cgroups.h"
+
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void cpt_auto_mntent(FILE **f)
+{
+	if (*f)
+		endmntent(*f);
+}
+
+/* Is this the hierarchy of @controller? "" is v2. */
+static bool is_hierarchy(const struct mntent *m, const char *controller)
+{
+	if (!*controller)
+		return strcmp(m->mnt_type, "cgroup2") == 0;
+	return strcmp(m->mnt_type, "cgroup") == 0 && hasmntopt(m, controller);
+}
+
+/* The mount point of a hierarchy, in arena memory; NULL: not mounted. @above: only one that this path lies below */
+static char *mount_of(struct cpt_restore *r, const char *controller, const char *above)
+{
+	CPT_AUTO(mntent) FILE *f = setmntent("/proc/self/mounts", "re");
+	char text[8192];
+	struct mntent m;
+
+	while (f && getmntent_r(f, &m, text, sizeof(text))) {
+		size_t len = strlen(m.mnt_dir);
+
+		if (is_hierarchy(&m, controller) &&
+		    (!above || (strncmp(above, m.mnt_dir, len) == 0 && above[len] == '/' && above[len + 1])))
+			return cpt_arena_strdup(&r->arena, m.mnt_dir);
+	}
+	return NULL;
+}
+
+/* the name of a group below its mount, without slashes around it */
+static char *trimmed(struct cpt_restore *r, const char *name)
+{
+	char *copy = cpt_arena_strdup(&r->arena, name + strspn(name, "/"));
+
+	for (size_t len = strlen(copy); len && copy[len - 1] == '/';)
+		copy[--len] = 0;
+	return copy;
+}
+
+char *cpt_restore_group_path(struct cpt_restore *r, size_t *mount, struct cpt_err *err)
+{
+	const char *name = r->opt->group ? r->opt->group : r->header->group;
+	const char *const kinds[] = { "", "freezer" };
+	unsigned first = r->header->freezer == CPT_FREEZER_V2 ? 0 : 1;
+	char *point = NULL;
+
+	if (!name || !name[strspn(name, "/")]) {
+		cpt_fail(err, CPT_USAGE, "no group to restore to; name one");
+		return NULL;
+	}
+	for (unsigned i = 0; i < 2 && !point && r->opt->group; i++)
+		if ((point = mount_of(r, kinds[first ^ i], name)))
+			name += strlen(point);
+	for (unsigned i = 0; i < 2 && !point; i++)
+		point = mount_of(r, kinds[first ^ i], NULL);
+	if (!point) {
+		cpt_fail(err, CPT_UNSUPPORTED, "no cgroup hierarchy with a freezer is mounted here (mount -t cgroup2 none /sys/fs/cgroup)");
+		return NULL;
+	}
+	*mount = strlen(point);
+	return cpt_arena_printf(&r->arena, "%s/%s", point, trimmed(r, name));
+}
+
+/* ---- other hierarchies ------------------------------------------------ */
+
+static bool leads_out(const char *path)
+{
+	return path[0] != '/' || strstr(path, "/../") || (strlen(path) >= 3 && !strcmp(path + strlen(path) - 3, "/.."));
+}
+
+void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o)
+{
+	const char *path = o->path ? o->path : "/";
+	char *controller = cpt_arena_strdup(&r->arena, o->controllers ? o->controllers : "");
+	char *point, *folder, value[16];
+	struct cpt_err e;
+
+	controller[strcspn(controller, ",")] = 0;
+	point = mount_of(r, controller, NULL);
+	if (!point || leads_out(path)) {
+		cpt_warn("task %d (%s): was in group %s of the %s hierarchy, which is not here", t->pid, t->comm,
+			 path, *controller ? controller : "v2");
+		return;
+	}
+	folder = cpt_arena_printf(&r->arena, "%s%s/cgroup.procs", point, path);
+	snprintf(value, sizeof(value), "%d", t->pid);
+	if (cpt_write_at(AT_FDCWD, folder, value, &e))
+		cpt_warn("task %d (%s): was in group %s of the %s hierarchy and stays where cptool is: %s", t->pid,
+			 t->comm, path, *controller ? controller : "v2", e.text);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* misc.c - single settings of processes and threads */
+#include "restore/kinds.h"
+#include "image/state.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+/* ---- can it be done here? --------------------------------------------- */
+
+static int look(struct cpt_restore *r, struct cpt_err *err)
+{
+	bool may;
+
+	if (cpt_restore_self(r, err))
+		return -1;
+	may = cpt_self_may(r->self, CAP_SYS_RESOURCE);
+	for (unsigned i = 0; i < r->ntasks && !may; i++) {
+		const Cpt__Misc *m = r->tasks[i].img->misc;
+		uint32_t pid = r->tasks[i].img->pid;
+
+		if (!m)
+			continue;
+		if (m->oom_score_adj < r->self->oom_score_adj)
+			cpt_missing(r, "task %u: its oom_score_adj, %d, is below cptool's own, %ld, and cptool has no CAP_SYS_RESOURCE to lower it; start cptool with a lower one (choom -n %d)",
+				    pid, m->oom_score_adj, r->self->oom_score_adj, m->oom_score_adj);
+		if (m->memory_merge || m->io_flusher)
+			cpt_missing(r, "task %u: %s needs CAP_SYS_RESOURCE, which cptool lacks here", pid,
+				    m->memory_merge ? "PR_SET_MEMORY_MERGE" : "PR_SET_IO_FLUSHER");
+	}
+	return 0;
+}
+
+/* ---- the process ------------------------------------------------------ */
+
+static void set(struct cpt_batch *b, int option, uint64_t value)
+{
+	const struct cpt_arg zero = CPT_NUM(0);
+
+	CPT_CALL(b, prctl, CPT_NUM(option), CPT_NUM(value), zero, zero, zero);
+}
+
+/* membarrier(2) tells registrations as the commands that made them. */
+static void register_membarriers(uint32_t registered, struct cpt_batch *b)
+{
+	const struct cpt_arg zero = CPT_NUM(0);
+
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (registered >> bit & 1)
+			CPT_CALL(b, membarrier, CPT_NUM(1u << bit), zero, zero);
+}
+
+static int build(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err)
+{
+	const Cpt__Misc *m = t->img->misc;
+
+	if (!m)
+		return 0;
+	if (m->thp_disable) {	/* the flags, Linux 6.18, are the second argument */
+		const struct cpt_arg zero = CPT_NUM(0);
+
+		CPT_CALL(b, prctl, CPT_NUM(PR_SET_THP_DISABLE), CPT_NUM(1), CPT_NUM(m->thp_disable & ~1u), zero, zero);
+	}
+	if (m->subreaper)
+		set(b, PR_SET_CHILD_SUBREAPER, 1);
+	if (m->memory_merge)
+		set(b, PR_SET_MEMORY_MERGE, 1);
+	if (m->io_flusher)
+		set(b, PR_SET_IO_FLUSHER, 1);
+	register_membarriers(m->membarrier, b);
+	return 0;
+}
+
+static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	const Cpt__Misc *m = t->img->misc;
+	char path[48], value[16];
+
+	if (!m || !m->has_oom_score_adj || m->oom_score_adj == r->self->oom_score_adj)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", t->pid);
+	snprintf(value, sizeof(value), "%d", m->oom_score_adj);
+	return cpt_write_at(AT_FDCWD, path, value, err);
+}
+
+/* What a change of credentials or an early protection would disturb. */
+static void last(const struct cpt_restore *r, const Cpt__Misc *m, struct cpt_batch *b)
+{
+	if (m->has_dumpable)		/* 2 can't be asked for; it is 0 but for core dumps */
+		set(b, PR_SET_DUMPABLE, m->dumpable == 1);
+	if (m->has_personality && m->personality != r->self->personality)
+		CPT_CALL(b, personality, CPT_NUM(m->personality));
+	if (m->mdwe)
+		set(b, PR_SET_MDWE, m->mdwe);
+}
+
+/* ---- a thread --------------------------------------------------------- */
+
+static int thread(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rthread *th, struct cpt_batch *b, struct cpt_err *err)
+{
+	const Cpt__ThreadMisc *m = th->img->misc;
+	const struct cpt_arg zero = CPT_NUM(0);
+
+	if (th == t->threads && t->img->misc)
+		last(r, t->img->misc, b);
+	if (th->img->comm)
+		CPT_CALL(b, prctl, CPT_NUM(PR_SET_NAME), CPT_DATA(cpt_batch_string(b, th->img->comm)));
+	set(b, PR_SET_PDEATHSIG, m ? m->pdeath_signal : 0);	/* one of cptool's own may stand there */
+	if (!m)
+		return 0;
+	if (m->has_mce_kill)
+		CPT_CALL(b, prctl, CPT_NUM(PR_MCE_KILL), CPT_NUM(PR_MCE_KILL_SET), CPT_NUM(m->mce_kill), zero, zero);
+	for (size_t i = 0; i < m->n_speculation; i++)
+		CPT_CALL(b, prctl, CPT_NUM(PR_SET_SPECULATION_CTRL), CPT_NUM(m->speculation[i]->feature),
+			 CPT_NUM(m->speculation[i]->control), zero, zero);
+	return 0;
+}
+
+const struct cpt_restore_kind cpt_restore_misc = {
+	.name = "misc",
+	.look = look,
+	.build = build,
+	.outside = outside,
+	.thread = thread,
+};
