@@ -51,7 +51,7 @@ size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from)
 
 /* ---- can it be done here? -------------------------------------------- */
 
-#define REAP_MS 2000
+#define REAP_MS 5000
 
 static bool is_zombie(pid_t pid)
 {

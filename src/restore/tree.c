@@ -68,7 +68,8 @@ static void take_up(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_rt
 	th->remote.exitkill = true;
 }
 
-static int born(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+/* 1 if it has ended already; it is reaped then */
+static int first_stop(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
 	struct cpt_rthread *th = &t->threads[0];
 	int rc;
@@ -76,14 +77,17 @@ static int born(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 	take_up(r, th, t);
 	rc = cpt_remote_stopped(t->pid, STOP_MS, &th->remote, err);
 	if (rc > 0)
-		return cpt_fail_errno(err, ESRCH, "task %d (%s) ended while it was made", t->pid, t->comm);
-	if (rc)
-		return within(t, err);
-	t->made = true;
-	return 0;
+		cpt_fail_errno(err, ESRCH, "task %d (%s) ended while it was made", t->pid, t->comm);
+	t->made = !rc;
+	return rc < 0 ? within(t, err) : rc;
 }
 
-/* A clone of cptool, seized; 1 if it was killed at birth. */
+static int born(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	return first_stop(r, t, err) ? -1 : 0;
+}
+
+/* A clone of cptool, seized and stopped; 1 if it was killed at birth. */
 static int clone_self(struct cpt_restore *r, struct cpt_rtask *t, bool into, struct cpt_err *err)
 {
 	pid_t cptool = getpid(), pid = t->pid, got;
@@ -101,7 +105,7 @@ static int clone_self(struct cpt_restore *r, struct cpt_rtask *t, bool into, str
 	if (got < 0)
 		return cpt_fail_sys(err, "make task %d (%s)", t->pid, t->comm);
 	if (!cpt_remote_seize(t->pid, PTRACE_O_EXITKILL, err))
-		return 0;
+		return first_stop(r, t, err);
 	kill(t->pid, SIGKILL);
 	while ((got = waitpid(t->pid, &status, __WALL)) < 0 && errno == EINTR)
 		;
@@ -126,10 +130,9 @@ static int make_first(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err
 	}
 	if (rc)
 		return -1;
-	t->made = true;
 	if (!into && cpt_restore_cgroup_attach(r, t->img->cgroup, t->pid, err))
 		return within(t, err);
-	return born(r, t, err);
+	return 0;
 }
 
 /* ---- making children ------------------------------------------------- */
