@@ -2,8 +2,9 @@
 /*
  * locks.c - file locks: POSIX ones of a process, OFD and flock of a description
  *
- * /proc/locks tells at once which inodes have any; fdinfo of the descriptors
- * of those tells whose they are.
+ * fdinfo of a descriptor tells which it has, at some 6 us each; /proc/locks tells
+ * at once which inodes of the machine have any, but takes a system-wide lock
+ * for some 10 ms. So that is asked only when there are many descriptors.
  */
 #include "dump/files.h"
 #include "dump/fdinfo.h"
@@ -12,7 +13,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#define MANY 1500			/* descriptors of files */
+
 struct seen {
+	bool ask_all;			/* there are few: /proc/locks was not read */
 	struct cpt_table locked;	/* inode numbers with a lock */
 	struct cpt_table processes;	/* process and inode: POSIX locks noted */
 	struct cpt_table objects;	/* ids whose own locks are noted */
@@ -114,7 +118,8 @@ static int look_at(struct cpt_dump *d, struct seen *s, struct cpt_task *t, uint3
 	char path[40];
 	bool posix, own;
 
-	if (!desc || !desc->inode || !desc->img->regular || !cpt_table_get(&s->locked, desc->ino))
+	if (!desc || !desc->inode || !desc->img->regular ||
+	    (!s->ask_all && !cpt_table_get(&s->locked, desc->ino)))
 		return 0;
 	snprintf(path, sizeof(path), "fdinfo/%u", fd);
 	if (cpt_read_at(t->proc, path, &d->buf, err))
@@ -128,10 +133,14 @@ static int look_at(struct cpt_dump *d, struct seen *s, struct cpt_task *t, uint3
 static int look_everywhere(struct cpt_dump *d, struct cpt_err *err)
 {
 	CPT_AUTO(seen) struct seen s = { 0 };
+	size_t n = 0;
 
-	if (read_all(d, &s, err))
+	for (unsigned i = 0; i < d->ntasks; i++)
+		n += d->tasks[i].img && d->tasks[i].img->files ? d->tasks[i].img->files->n_fds : 0;
+	s.ask_all = n <= MANY;
+	if (!s.ask_all && read_all(d, &s, err))
 		return -1;
-	if (!s.locked.n)
+	if (!s.ask_all && !s.locked.n)
 		return 0;
 	for (unsigned i = 0; i < d->ntasks; i++) {
 		struct cpt_task *t = &d->tasks[i];

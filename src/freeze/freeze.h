@@ -80,8 +80,9 @@ static inline void cpt_auto_grouptree(struct cpt_grouptree *t)
  * With SIGKILL a v1 group is thawed so that the signal acts, and the call
  * returns when the group is empty or after @deadline_ms with ETIMEDOUT. The
  * way chosen is logged at info level.
- * Zombies that only the caller can reap (its tracees or children) are not
- * waited for: @traced says that the caller reaps, and emptiness is not awaited.
+ * @traced: every task of the group is stopped and traced by the caller. Then
+ *          pidfds take the place of cgroup.kill, and the end is not awaited:
+ *          the caller reaps.
  */
 int cpt_group_signal(const struct cpt_group *g, int sig, int deadline_ms, bool traced,
 		     struct cpt_err *err) CPT_CHECKED;

@@ -220,13 +220,18 @@ int cpt_group_signal(const struct cpt_group *g, int sig, int deadline_ms, bool t
 
 	snprintf(number, sizeof(number), "%d", sig);
 	r = by_file(g, "signal.kill", number, err);
-	if (r == 0 && sig == SIGKILL && g->freezer == CPT_FREEZER_V2)
+	/*
+	 * Tracees stand still, so pidfds reach them all; and a group that
+	 * cgroup.kill was used on kills what is cloned into it from outside later
+	 * (seen on Linux 6.18), which would cost a restore there its fast way.
+	 */
+	if (r == 0 && sig == SIGKILL && g->freezer == CPT_FREEZER_V2 && !traced)
 		r = by_file(g, "cgroup.kill", "1", err);
 	if (r < 0)
 		return -1;
 	if (r == 0) {
 		cpt_info("kill: pidfds of %s", g->path);
-		if (by_pidfds(g, sig, deadline_ms, err))
+		if (traced ? send_round(g, sig, err) : by_pidfds(g, sig, deadline_ms, err))
 			return -1;
 	}
 	if (sig != SIGKILL)
