@@ -26,4 +26,7 @@ int cpt_cgroup_file(const char *name, enum cpt_cgroup_form *form);
 /** cpt_cgroup_state_file - true for a file that can be written but holds no setting (cgroup.procs, …) */
 bool cpt_cgroup_state_file(const char *name);
 
+/** cpt_cgroup_path_is_tame - names with single slashes between them, none of them . or ..; "" is one */
+bool cpt_cgroup_path_is_tame(const char *path);
+
 #endif

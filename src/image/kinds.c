@@ -19,9 +19,20 @@ const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type)
 
 /* one line for each kind; the wrapper gives the check a type that all share */
 #define KINDS(X)							\
+	X(cgroup, Cpt__Cgroup)						\
+	X(cgroup_file, Cpt__CgroupFile)					\
+	X(creds, Cpt__Creds)						\
 	X(header, Cpt__Header)						\
+	X(limits, Cpt__Limits)						\
+	X(misc, Cpt__Misc)						\
 	X(mm, Cpt__Mm)							\
-	X(pages, Cpt__Pages)
+	X(pages, Cpt__Pages)						\
+	X(sched, Cpt__Sched)						\
+	X(seccomp_filter, Cpt__SeccompFilter)				\
+	X(signals, Cpt__Signals)					\
+	X(thread_misc, Cpt__ThreadMisc)					\
+	X(thread_signals, Cpt__ThreadSignals)				\
+	X(timers, Cpt__Timers)
 
 #define WRAP(kind, type)						\
 	static int check_##kind(const ProtobufCMessage *m, struct cpt_err *err)	\

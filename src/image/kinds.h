@@ -20,9 +20,20 @@
 #include "objects.pb-c.h"
 #include "tasks.pb-c.h"
 
+int cpt_check_cgroup(const Cpt__Cgroup *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_cgroup_file(const Cpt__CgroupFile *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_creds(const Cpt__Creds *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_header(const Cpt__Header *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_limits(const Cpt__Limits *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_misc(const Cpt__Misc *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_mm(const Cpt__Mm *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_pages(const Cpt__Pages *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_sched(const Cpt__Sched *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_seccomp_filter(const Cpt__SeccompFilter *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_signals(const Cpt__Signals *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_thread_misc(const Cpt__ThreadMisc *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_thread_signals(const Cpt__ThreadSignals *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_timers(const Cpt__Timers *m, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_kind_of - the message of a type of record; NULL if its payload is none */
 const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type);

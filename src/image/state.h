@@ -29,6 +29,9 @@
 #define SS_AUTODISARM (1U << 31)
 #endif
 
+/* the commands of membarrier(2) that register; it tells registrations by the same bits */
+#define CPT_MEMBARRIER_REGISTRATIONS 0x154u
+
 #define CPT_NSIG 64
 #define CPT_SIGINFO 128		/* bytes of a siginfo_t */
 #define CPT_SIGBIT(sig) (1ULL << ((sig) - 1))

@@ -15,21 +15,6 @@
 
 /* ---- folders ---------------------------------------------------------- */
 
-/* No name in it can lead out of the folder that it is put behind. */
-static bool path_is_tame(const char *path)
-{
-	while (*path) {
-		size_t len = strcspn(path, "/");
-
-		if (!len || len > NAME_MAX || (len <= 2 && strspn(path, ".") >= len))
-			return false;
-		path += len;
-		if (*path == '/' && !*++path)
-			return false;
-	}
-	return true;
-}
-
 static int make_folder(struct cpt_restore *r, const char *path, struct cpt_err *err)
 {
 	struct stat st;
@@ -154,8 +139,6 @@ static int open_group(struct cpt_restore *r, unsigned id, struct cpt_err *err)
 	char *path = cpt_arena_printf(&r->arena, "%s%s%s", r->group.path, *name ? "/" : "", name);
 	int fd;
 
-	if (!path_is_tame(name) || !*name != !id)
-		return cpt_fail(err, CPT_BAD_IMAGE, "group %u has the path '%s'", id, name);
 	if (id && make_folders(r, path, strlen(r->group.path), err))
 		return -1;
 	fd = r->cgroup_fds[id] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -187,7 +170,7 @@ int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err)
 
 	if (!path)
 		return -1;
-	if (!path_is_tame(path + mount + 1))
+	if (!cpt_cgroup_path_is_tame(path + mount + 1))
 		return cpt_fail(err, CPT_USAGE, "'%s' is no name for a group", path);
 	if (make_folders(r, path, mount, err) || cpt_group_open(path, &r->group, err) || refuse_lived_in(r, err))
 		return -1;
