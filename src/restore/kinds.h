@@ -93,6 +93,7 @@ struct cpt_restore {
 	struct cpt_stats stats;
 	struct cpt_self *self;		/* by cpt_restore_self() */
 	bool timer_ids;			/* the ids of POSIX timers can be asked for */
+	struct cpt_restore_objects *own;	/* private to objects.c and the kinds of objects */
 };
 
 /** cpt_restore_self - see that r->self is there: what cptool itself is, and so all that it makes */
@@ -133,6 +134,8 @@ size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from);
 
 /** cpt_restore_stop_signal - one that can end the batches of a process: not pending anywhere in it */
 int cpt_restore_stop_signal(const Cpt__Task *img);
+/** cpt_restore_objects_free - close what objects.c holds beside r->object_fds; before those are closed */
+void cpt_restore_objects_free(struct cpt_restore *r);
 
 /* ---- cgroups.c -------------------------------------------------------- */
 

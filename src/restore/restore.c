@@ -346,6 +346,7 @@ static void release(struct cpt_restore *r)
 	for (size_t i = 0; i < CPT_COUNT(control); i++)
 		if (control[i] >= 0)
 			close(control[i]);
+	cpt_restore_objects_free(r);
 	for (unsigned i = 1; i < r->nobjects; i++)
 		if (r->object_fds[i] >= 0)
 			close(r->object_fds[i]);

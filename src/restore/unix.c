@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * unix.c - unix sockets and how they are connected
+ *
+ * A nameless pair comes from socketpair(2). What accept(2) made bears the name
+ * of its listener, so it is made by accept(2) again, when names are given.
+ */
+#include "restore/files.h"
+#include "restore/unix.h"
+
+#include <sys/socket.h>
+
+static bool connection_oriented(const Cpt__Object *o)
+{
+	return o->socket->type != SOCK_DGRAM;
+}
+
+static const Cpt__Object *peer_of(const struct cpt_restore *r, const Cpt__Object *o)
+{
+	return o->unix_socket->has_peer ? r->objects[o->unix_socket->peer] : NULL;
+}
+
+static int make_pair(const Cpt__Object *o, int fds[2], struct cpt_err *err)
+{
+	if (socketpair(AF_UNIX, (int)o->socket->type | SOCK_CLOEXEC, 0, fds))
+		return cpt_fail_sys(err, "socketpair");
+	return 0;
+}
+
+static int finish(int fd, const Cpt__Object *o, struct cpt_err *err)
+{
+	return cpt_object_set_flags(fd, o, 0, err) || cpt_socket_options(fd, o->socket, err) ? -1 : 0;
+}
+
+static bool mutual(const Cpt__Object *o, const Cpt__Object *peer)
+{
+	return peer && peer != o && peer->unix_socket->has_peer && peer->unix_socket->peer == o->id;
+}
+
+int cpt_open_unix(struct cpt_restore *r, const Cpt__Object *o, int *fd, struct cpt_err *err)
+{
+	const Cpt__UnixSocket *u = o->unix_socket;
+	const Cpt__Object *peer = peer_of(r, o);
+	int fds[2];
+
+	if (peer && (!peer->unix_socket || peer->socket->type != o->socket->type))
+		return cpt_fail(err, CPT_BAD_IMAGE, "its peer, object %u, is no such socket", peer->id);
+	if (connection_oriented(o) && peer && !mutual(o, peer))
+		return cpt_fail(err, CPT_BAD_IMAGE, "its peer, object %u, is not connected to it", peer->id);
+	if (connection_oriented(o) && (u->has_name || (peer && peer->unix_socket->has_name)) && u->connected)
+		return 0;		/* by accept, when the names come */
+	if (!(u->connected && !peer) && !mutual(o, peer)) {
+		*fd = cpt_socket_make(o, err);
+		return *fd < 0 ? -1 : 0;
+	}
+	if (make_pair(o, fds, err))
+		return -1;
+	*fd = fds[0];
+	if (peer)
+		r->object_fds[peer->id] = fds[1];
+	else
+		r->own->others[o->id] = fds[1];
+	return finish(fds[0], o, err) || (peer && finish(fds[1], peer, err)) ? -1 : 0;
+}
+
+/* ---- connections through a name ------------------------------------------- */
+
+static bool same_name(const Cpt__UnixSocket *a, const Cpt__UnixSocket *b)
+{
+	const char *fa = a->folder ? a->folder : "", *fb = b->folder ? b->folder : "";
+
+	return a->name.len == b->name.len && a->name.len && memcmp(a->name.data, b->name.data, a->name.len) == 0 &&
+	       strcmp(fa, fb) == 0;
+}
+
+/* the socket of the group that listens at the name of @o */
+static const Cpt__Object *find_listener(const struct cpt_restore *r, const Cpt__Object *o)
+{
+	for (unsigned id = 1; id < r->nobjects; id++) {
+		const Cpt__Object *l = r->objects[id];
+
+		if (l->unix_socket && l->socket->has_backlog && l->socket->type == o->socket->type &&
+		    r->object_fds[id] >= 0 && same_name(l->unix_socket, o->unix_socket))
+			return l;
+	}
+	return NULL;
+}
+
+/* @server is what accept(2) gives; nobody of the group listens there any more */
+static int own_listener(struct cpt_restore *r, const Cpt__Object *server, struct cpt_err *err)
+{
+	CPT_AUTO(fd) int fd = socket(AF_UNIX, (int)server->socket->type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return cpt_fail_sys(err, "socket");
+	if (cpt_unix_bind_name(r, fd, server->unix_socket, true, err))
+		return -1;
+	if (listen(fd, 1))
+		return cpt_fail_sys(err, "listen");
+	return CPT_TAKE(fd, -1);
+}
+
+static int accept_from(struct cpt_restore *r, const Cpt__Object *server, int client, int *ret, struct cpt_err *err)
+{
+	const Cpt__UnixSocket *u = server->unix_socket;
+	const Cpt__Object *there = find_listener(r, server);
+	CPT_AUTO(fd) int own = there ? -1 : own_listener(r, server, err);
+	CPT_AUTO(fd) int fd = -1;
+
+	if (!there && own < 0)
+		return -1;
+	/* a listener that is stale is no longer found by its path */
+	if (there && there->unix_socket->stale && cpt_unix_has_path(u))
+		return cpt_fail(err, CPT_UNSUPPORTED, "unix socket %s: connections of a listener without a file can't be made",
+				cpt_unix_name(r, u));
+	if (cpt_unix_at_name(client, &u->name, u->folder, connect, err))
+		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));
+	fd = accept4(there ? r->object_fds[there->id] : own, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return cpt_fail_sys(err, "accept at unix socket %s", cpt_unix_name(r, u));
+	if (!there && cpt_unix_has_path(u) && unlink(cpt_unix_name(r, u)))
+		return cpt_fail_sys(err, "unlink %s", cpt_unix_name(r, u));
+	*ret = CPT_TAKE(fd, -1);
+	return finish(*ret, server, err);
+}
+
+/* which of the two did accept(2) make? Its name is a listener's, or it is the one that has a name */
+static const Cpt__Object *server_of(const struct cpt_restore *r, const Cpt__Object *o, const Cpt__Object *peer)
+{
+	if (!peer)
+		return o->unix_socket->has_name ? o : NULL;
+	if (o->unix_socket->has_name && peer->unix_socket->has_name)
+		return find_listener(r, peer) ? peer : o;
+	return o->unix_socket->has_name ? o : peer;
+}
+
+static int connect_named(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	const Cpt__Object *peer = peer_of(r, o), *server = server_of(r, o, peer);
+	const Cpt__Object *other = server == o ? peer : o;
+	int *client = other ? &r->object_fds[other->id] : &r->own->others[o->id];
+
+	*client = socket(AF_UNIX, (int)o->socket->type | SOCK_CLOEXEC, 0);
+	if (*client < 0)
+		return cpt_fail_sys(err, "socket");
+	if (other && other->unix_socket->has_name &&
+	    cpt_unix_bind_name(r, *client, other->unix_socket, !other->unix_socket->stale, err))
+		return -1;
+	if (accept_from(r, server, *client, &r->object_fds[server->id], err))
+		return -1;
+	return other ? finish(*client, other, err) : 0;
+}
+
+/* ---- all of them, in an order that lets them find each other ---------------- */
+
+static int bind_one(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	const Cpt__UnixSocket *u = o->unix_socket;
+	int fd = r->object_fds[o->id];
+
+	if (u->has_name && cpt_unix_bind_name(r, fd, u, !u->stale, err))
+		return -1;
+	if (o->socket->has_backlog && listen(fd, o->socket->backlog))
+		return cpt_fail_sys(err, "listen at unix socket %s", cpt_unix_name(r, u));
+	return 0;
+}
+
+/* a datagram socket that sends to another one, which need not send back */
+static int connect_datagram(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	const Cpt__UnixSocket *u = o->unix_socket;
+	const Cpt__Object *peer = peer_of(r, o);
+	int fd = r->object_fds[o->id];
+
+	if (u->has_external && cpt_unix_at_name(fd, &u->external, NULL, connect, err))
+		return cpt_within(err, "unix socket: its peer outside the group");
+	if (!peer || mutual(o, peer))
+		return 0;
+	if (!peer->unix_socket->has_name || peer->unix_socket->stale)
+		return cpt_fail(err, CPT_UNSUPPORTED, "unix socket: its peer has no name by which to connect to it");
+	return cpt_unix_at_name(fd, &peer->unix_socket->name, peer->unix_socket->folder, connect, err);
+}
+
+static bool waits_for_name(const struct cpt_restore *r, const Cpt__Object *o)
+{
+	return r->object_fds[o->id] < 0;
+}
+
+/* each step for every socket before the next */
+static int step_made(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	return waits_for_name(r, o) ? 0 : bind_one(r, o, err);
+}
+
+static int step_accepted(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	return waits_for_name(r, o) ? connect_named(r, o, err) : 0;
+}
+
+static int step_datagrams(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	return o->socket->type == SOCK_DGRAM ? connect_datagram(r, o, err) : 0;
+}
+
+int cpt_unix_connect_all(struct cpt_restore *r, struct cpt_err *err)
+{
+	static int (*const steps[])(struct cpt_restore *, const Cpt__Object *, struct cpt_err *) = {
+		step_made, step_accepted, step_datagrams,
+	};
+
+	for (size_t i = 0; i < CPT_COUNT(steps); i++)
+		for (unsigned id = 1; id < r->nobjects; id++)
+			if (r->objects[id]->unix_socket && steps[i](r, r->objects[id], err))
+				return cpt_within(err, "object %u", id);
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* unix.h - what the files about unix sockets share */
+#ifndef CPT_RESTORE_UNIX_H
+#define CPT_RESTORE_UNIX_H
+
+#include "restore/files.h"
+
+#include <sys/socket.h>
+
+/** cpt_unix_has_path - bound to a path, not to an abstract name */
+bool cpt_unix_has_path(const Cpt__UnixSocket *u);
+/** cpt_unix_name - its full path; an abstract name begins with @ */
+const char *cpt_unix_name(struct cpt_restore *r, const Cpt__UnixSocket *u);
+/** cpt_unix_at_name - @act is bind or connect; @folder: where a relative path begins, or NULL */
+int cpt_unix_at_name(int fd, const ProtobufCBinaryData *name, const char *folder,
+		     int (*act)(int fd, const struct sockaddr *a, socklen_t len), struct cpt_err *err) CPT_CHECKED;
+/** cpt_unix_bind_name - @keep: its file stays; else only the socket knows the name */
+int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bool keep, struct cpt_err *err) CPT_CHECKED;
+
+#endif
