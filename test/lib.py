@@ -113,6 +113,13 @@ def _subreaper():
 
 
 _subreaper()
+for _fd in os.listdir("/proc/self/fd"):
+    # what we were started with is no business of those we start
+    if int(_fd) > 2:
+        try:
+            os.set_inheritable(int(_fd), False)
+        except OSError:
+            pass
 _own = set()            # children that somebody here waits for by pid
 
 
