@@ -47,7 +47,14 @@ int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t s
 		for (int i = 0; i < n; i++)
 			if (queue_region(d, t, &found[i], err))
 				return -1;
-		a.start = a.walk_end;
+		/*
+		 * Not walk_end: when the last part of the walk fills the array
+		 * to the brim, the kernel (6.18) leaves there the end of the
+		 * part before, and pages would be found twice.
+		 */
+		if ((size_t)n < CPT_COUNT(found))
+			break;
+		a.start = found[n - 1].end;
 	}
 	return 0;
 }
