@@ -104,6 +104,18 @@ static void last(const struct cpt_restore *r, const Cpt__Misc *m, struct cpt_bat
 
 /* ---- a thread --------------------------------------------------------- */
 
+/* The parent of one that came from outside is cptool now, and cptool ends soon. */
+static uint32_t pdeath_signal(const struct cpt_rtask *t, const Cpt__ThreadMisc *m)
+{
+	if (!m || !m->pdeath_signal)
+		return 0;
+	if (t->parent)
+		return m->pdeath_signal;
+	cpt_warn("task %d (%s): asked for signal %u when its parent ends (PR_SET_PDEATHSIG); that parent is not in the group, so it gets none",
+		 t->pid, t->comm, m->pdeath_signal);
+	return 0;
+}
+
 static int thread(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rthread *th, struct cpt_batch *b, struct cpt_err *err)
 {
 	const Cpt__ThreadMisc *m = th->img->misc;
@@ -113,7 +125,7 @@ static int thread(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rthread
 		last(r, t->img->misc, b);
 	if (th->img->comm)
 		CPT_CALL(b, prctl, CPT_NUM(PR_SET_NAME), CPT_DATA(cpt_batch_string(b, th->img->comm)));
-	set(b, PR_SET_PDEATHSIG, m ? m->pdeath_signal : 0);	/* one of cptool's own may stand there */
+	set(b, PR_SET_PDEATHSIG, pdeath_signal(t, m));	/* one of cptool's own may stand there */
 	if (!m)
 		return 0;
 	if (m->has_mce_kill)

@@ -95,10 +95,20 @@ static struct timeval tv(uint64_t us)
 	return (struct timeval){ (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
 }
 
+/* The kernel adds a tick of its own to a time of CPU use that it is given (kernel/time/itimer.c). */
+static uint64_t without_tick(const Cpt__Itimer *it)
+{
+	struct timespec tick = { 0 };
+
+	if (it->which == ITIMER_REAL || clock_getres(CLOCK_REALTIME_COARSE, &tick))
+		return it->left_us;
+	return it->left_us - CPT_MIN(it->left_us, (uint64_t)tick.tv_nsec / 1000);
+}
+
 /* One that had fired and waits for its signal to be taken is let fire at once: the two signals are one. */
 static void start_itimer(struct cpt_batch *b, const Cpt__Itimer *it)
 {
-	struct itimerval v = { .it_interval = tv(it->interval_us), .it_value = tv(CPT_MAX(it->left_us, (uint64_t)1)) };
+	struct itimerval v = { .it_interval = tv(it->interval_us), .it_value = tv(CPT_MAX(without_tick(it), (uint64_t)1)) };
 
 	CPT_CALL(b, setitimer, CPT_NUM(it->which), CPT_DATA(cpt_batch_data(b, &v, sizeof(v))), CPT_NUM(0));
 }
