@@ -19,10 +19,15 @@ static bool name_holds(const ProtobufCFieldDescriptor *f, const char *part)
 	return strstr(f->name, part) != NULL;
 }
 
-/* addresses and masks are read in hexadecimal, all else in decimal */
+static bool is_name(const ProtobufCFieldDescriptor *f, const char *name)
+{
+	return strcmp(f->name, name) == 0;
+}
+
+/* bits and addresses are read in hexadecimal */
 static bool is_hex(const ProtobufCFieldDescriptor *f, uint64_t value)
 {
-	if (name_holds(f, "mask"))
+	if (is_name(f, "flags") || is_name(f, "events") || name_holds(f, "mask"))
 		return true;
 	return value >> 32 && !name_holds(f, "_ns") && !name_holds(f, "size") &&
 	       !name_holds(f, "position");
@@ -30,7 +35,12 @@ static bool is_hex(const ProtobufCFieldDescriptor *f, uint64_t value)
 
 static void put_unsigned(FILE *to, const ProtobufCFieldDescriptor *f, uint64_t value)
 {
-	fprintf(to, is_hex(f, value) ? "%#" PRIx64 : "%" PRIu64, value);
+	if (is_name(f, "mode") || is_name(f, "umask"))
+		fprintf(to, "%#" PRIo64, value);
+	else if (is_hex(f, value))
+		fprintf(to, "%#" PRIx64, value);
+	else
+		fprintf(to, "%" PRIu64, value);
 }
 
 static void put_string(FILE *to, const char *s)

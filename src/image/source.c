@@ -14,7 +14,7 @@
 #define FIRST (16 * 1024)
 #define SPOOL_CHUNK (1024 * 1024)
 
-static int spool_rest(const struct cpt_img *img, int from, int to, struct cpt_err *err)
+static int spool_by_copy(const struct cpt_img *img, int from, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *chunk = cpt_malloc(SPOOL_CHUNK);
 
@@ -27,8 +27,26 @@ static int spool_rest(const struct cpt_img *img, int from, int to, struct cpt_er
 			return cpt_fail_sys(err, "read %s", img->name);
 		if (n == 0)
 			return 0;
-		if (cpt_write_all(to, chunk, (size_t)n))
+		if (cpt_write_all(img->fd, chunk, (size_t)n))
 			return cpt_fail_sys(err, "keep a copy of %s in memory", img->name);
+	}
+}
+
+/* out of a pipe, without a copy on the way */
+static int spool_rest(const struct cpt_img *img, int from, struct cpt_err *err)
+{
+	fcntl(from, F_SETPIPE_SZ, SPOOL_CHUNK);		/* as it is will do too */
+	for (;;) {
+		ssize_t n = splice(from, NULL, img->fd, NULL, SPOOL_CHUNK, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL)
+			return spool_by_copy(img, from, err);
+		if (n < 0)
+			return cpt_fail_sys(err, "keep a copy of %s in memory", img->name);
+		if (n == 0)
+			return 0;
 	}
 }
 
@@ -49,7 +67,7 @@ static int spool(struct cpt_img *img, int from, struct cpt_err *err)
 		return cpt_within(err, "%s", img->name);
 	if (cpt_write_all(img->fd, &p, sizeof(p)))
 		return cpt_fail_sys(err, "keep a copy of %s in memory", img->name);
-	return spool_rest(img, from, img->fd, err);
+	return spool_rest(img, from, err);
 }
 
 /* standard input that is a whole file needs no copy */

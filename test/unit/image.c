@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -303,13 +304,13 @@ static void write_stdout(void *arg)
 	fixture_write("-", 3, 2 * CPT_IMG_SPAN_PAGES + 1);
 }
 
-static void through_a_pipe(void **state)
+/* takes both ends */
+static void through(int p[2])
 {
 	CPT_AUTO(img) struct cpt_img *img = NULL;
-	int p[2], saved = dup(STDIN_FILENO);
+	int saved = dup(STDIN_FILENO);
 	pid_t writer;
 
-	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
 	writer = child(write_stdout, p);
 	close(p[1]);
 	assert_true(dup2(p[0], STDIN_FILENO) >= 0);
@@ -323,6 +324,22 @@ static void through_a_pipe(void **state)
 	ok(cpt_img_check_pages(img, err));
 	ok(cpt_img_check_messages(img, err));
 	assert_int_equal(cpt_img_count(img, CPT_REC_CGROUP), 3);
+}
+
+static void through_a_pipe(void **state)
+{
+	int p[2];
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	through(p);
+}
+
+static void through_a_socket(void **state)
+{
+	int p[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p), 0);
+	through(p);
 }
 
 /* a file on standard input is used where it lies */
@@ -506,6 +523,7 @@ int main(void)
 		CASE(replaces_what_was_there),
 		CASE(names),
 		CASE(through_a_pipe),
+		CASE(through_a_socket),
 		CASE(from_a_file_on_stdin),
 		CASE(endless_garbage_on_a_pipe),
 		CASE(stream_has_no_spans),

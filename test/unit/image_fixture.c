@@ -123,7 +123,7 @@ void fixture_group(struct cpt_img_writer *w, unsigned id)
 	snprintf(text, sizeof(text), "group number %u", id);
 	m.has_id = true;
 	m.id = id;
-	m.path = text;
+	m.path = id ? text : (char *)"";
 	ok(cpt_img_put(w, CPT_REC_CGROUP, &m.base, err));
 }
 
