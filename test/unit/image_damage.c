@@ -92,7 +92,7 @@ static void records_swapped(void **state)
 {
 	struct fixture *f = *state;
 	struct whole w = make(f);
-	struct cpt_disk_record *a = record(&w, 2), *b = record(&w, 3);
+	struct cpt_disk_record *a = record(&w, 3), *b = record(&w, 4);
 	unsigned char kept[512];
 	size_t size = extent(a);
 
