@@ -22,6 +22,7 @@
 #define PM_EXCLUSIVE (1ULL << 56)	/* mapped nowhere else */
 #define PM_PFN ((1ULL << 55) - 1)
 #define NO_SLOT UINT64_MAX
+#define FEW 32				/* pages in a row that are compared by content */
 #define PM_BATCH 32768			/* entries read at once */
 
 /* ---- runs ------------------------------------------------------------ */
@@ -205,6 +206,36 @@ static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, u
 	return count;
 }
 
+/*
+ * Relatives that have written to the same pages have often written the same:
+ * what few pages a child has of its own are compared by content.
+ */
+static int by_content(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, struct cpt_known_run *k, size_t at)
+{
+	static char page[CPT_PAGE];
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t *known, slot;
+
+		if (cpt_pread_all(s->t->mm.mem, page, CPT_PAGE, (off_t)((vpn + i) * CPT_PAGE)))
+			return cpt_fail_sys(s->err, "read page %llx", (unsigned long long)((vpn + i) * CPT_PAGE));
+		known = cpt_content_slot(&s->m->contents, page);
+		if (*known == NO_SLOT) {
+			if (store(s, vpn + i, 1, known))
+				return -1;
+		} else {
+			s->d->stats.pages_shared++;
+		}
+		slot = *known;
+		cpt_pages_add(&s->m->pages, vpn + i, 1, slot);
+		if (k)
+			k->slot[at + i] = slot;
+		if (may_be_shared(s->m, e[i]))
+			remember_frame(&s->m->frames, e[i] & PM_PFN, slot);
+	}
+	return 0;
+}
+
 static int scan_entries(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n)
 {
 	struct cpt_known_run *k = s->known ? cpt_known_add(s->known, vpn, e, n) : NULL;
@@ -215,6 +246,13 @@ static int scan_entries(struct scan *s, uint64_t vpn, const uint64_t *e, size_t 
 
 		if (!has_content(s->m, e[i])) {
 			i++;
+			continue;
+		}
+		count = s->t->parent ? fresh(s, vpn + i, e + i, CPT_MIN(n - i, (size_t)FEW + 1)) : 0;
+		if (count && count <= FEW) {
+			if (by_content(s, vpn + i, e + i, count, k, i))
+				return -1;
+			i += count;
 			continue;
 		}
 		count = place(s, vpn + i, e + i, n - i, &slot);
@@ -304,6 +342,7 @@ void cpt_dump_memory_free(struct cpt_dump *d)
 		cpt_known_free(d->tasks[i].known);
 	cpt_queue_free(m);
 	free(m->frames.table);
+	free(m->contents.table);
 	free(m->pages.index);
 	free(m->pages.count);
 	free(m->pages.slot);

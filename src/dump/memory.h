@@ -29,6 +29,17 @@ struct cpt_frames {
 	unsigned shift;
 };
 
+/* content of a page -> slot: open addressing by a hash with a secret seed, which nobody can aim at */
+struct cpt_contents {
+	struct cpt_content {
+		uint64_t hash[2], slot;
+	} *table;
+	size_t mask, used;
+	uint64_t seed;
+};
+/** cpt_content_slot - where the slot of this content is kept: UINT64_MAX when it is new, to be filled in */
+uint64_t *cpt_content_slot(struct cpt_contents *c, const void *page);
+
 /* what stood in the pagemap of a process that has children, and where it was stored */
 struct cpt_known_run {
 	uint64_t vpn;
@@ -57,6 +68,7 @@ struct cpt_dump_memory {
 	uint64_t next_slot;
 	struct cpt_pages pages;
 	struct cpt_frames frames;
+	struct cpt_contents contents;
 	struct cpt_run *runs;		/* what the next record of pages is made of */
 	size_t nruns, cap;
 	uint32_t queued;		/* pages in it */

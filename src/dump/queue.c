@@ -329,9 +329,13 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 			if (r.fd < 0)
 				return cpt_fail_sys(err, "duplicate a descriptor");
 		}
-		CPT_GROW(m->runs, m->nruns, m->cap);
-		m->runs[m->nruns] = r;
-		m->runs[m->nruns++].npages = n;
+		if (last && r.pid && last->pid == r.pid && last->at + (uint64_t)last->npages * CPT_PAGE == r.at) {
+			last->npages += n;
+		} else {
+			CPT_GROW(m->runs, m->nruns, m->cap);
+			m->runs[m->nruns] = r;
+			m->runs[m->nruns++].npages = n;
+		}
 		m->queued += n;
 		r.at += (uint64_t)n * CPT_PAGE;
 		count -= n;

@@ -337,18 +337,28 @@ static void resolve(struct cpt_batch *b, uint64_t calls, uint64_t data)
 	}
 }
 
+/*
+ * Not process_vm_writev(2): it pins pages, and the kernel remembers for an
+ * address space that it was ever done; forks then stop sharing pages that
+ * more than a thousand processes map (folio_needs_cow_for_dma()).
+ */
 static int copy(struct cpt_remote *r, struct cpt_batch *b, bool into, struct cpt_err *err)
 {
 	size_t calls = b->ncalls * sizeof(struct cpt_call);
-	struct iovec here[2] = { { b->calls, calls }, { b->data, b->ndata } };
-	struct iovec there = { (void *)(uintptr_t)r->mm->scratch, calls + b->ndata };
-	ssize_t n = into ? process_vm_writev(r->tid, here, 2, &there, 1, 0)
-			 : process_vm_readv(r->tid, here, 2, &there, 1, 0);
+	off_t at = (off_t)r->mm->scratch;
 
-	if (n < 0)
+	if (r->mm->shared) {
+		char *there = (char *)(uintptr_t)r->mm->scratch;
+
+		memcpy(into ? (void *)there : b->calls, into ? (void *)b->calls : there, calls);
+		memcpy(into ? there + calls : (char *)b->data, into ? (char *)b->data : there + calls, b->ndata);
+		return 0;
+	}
+	if (into ? cpt_pwrite_all(r->mm->mem, b->calls, calls, at) ||
+		   cpt_pwrite_all(r->mm->mem, b->data, b->ndata, at + (off_t)calls)
+		 : cpt_pread_all(r->mm->mem, b->calls, calls, at) ||
+		   cpt_pread_all(r->mm->mem, b->data, b->ndata, at + (off_t)calls))
 		return cpt_fail_sys(err, "task %d: copy a batch", r->tid);
-	if ((size_t)n != there.iov_len)
-		return cpt_fail_errno(err, EFAULT, "task %d: copy a batch", r->tid);
 	return 0;
 }
 

@@ -107,7 +107,8 @@ static inline void *cpt_batch_out(const struct cpt_batch *b, size_t offset)
 
 /* what the threads of an address space share */
 struct cpt_remote_mm {
-	int mem;		/* /proc/PID/mem, for code and resume block; -1 in a restore */
+	int mem;		/* /proc/PID/mem; -1 in a restore, where scratch is shared memory … */
+	bool shared;		/* … that stands at the same address in cptool */
 	uint64_t code;		/* where the batch code stands in the task */
 	uint64_t scratch;	/* 0: none yet */
 	size_t size;

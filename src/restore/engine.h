@@ -31,6 +31,16 @@ int cpt_restore_zombies(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 /* mm.c: calls that turn the address space a task was born with into its own */
 int cpt_restore_mm_fresh(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
 int cpt_restore_mm(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_restore_birth_mm - the memory that a task has while it makes its children
+ *
+ * Where several children share a page that is not the parent's any more (it
+ * wrote to it after the fork), the parent holds theirs while they are born.
+ * t->mm_img itself if there is no such page; NULL for a zombie.
+ */
+const Cpt__Mm *cpt_restore_birth_mm(struct cpt_restore *r, struct cpt_rtask *t);
+/** cpt_restore_mm_grown - the children are born: from birth_mm to its own pages */
+void cpt_restore_mm_grown(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b);
 /** cpt_restore_mm_after - what would disturb making children: locks, MADV_DONTFORK, … */
 int cpt_restore_mm_after(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
 /** cpt_restore_mm_check - were all pages read? after the batch has run */

@@ -52,6 +52,7 @@ struct cpt_rtask {
 	struct cpt_rtask **children;
 	unsigned nchildren;
 	const Cpt__Mm *base;		/* what its address space held when it was made: the parent's; NULL: nothing */
+	const Cpt__Mm *birth_mm;	/* what its children are born with: mm_img, but for pages they share among them */
 	pid_t birth_session;		/* the session its creator must be in when it is made; 0: any */
 	bool made;			/* it exists, stopped */
 	bool grown;			/* its memory is in place, its children are made */

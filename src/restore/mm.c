@@ -6,7 +6,7 @@
  * (mappings, and pages with the same slot) is left alone, and so stays shared
  * as it was after the original fork. Only the difference is made.
  */
-#include "restore/engine.h"
+#include "restore/pages.h"
 
 #include <fcntl.h>
 #include <linux/prctl.h>
@@ -191,124 +191,33 @@ static int map_one(struct plan *p, const Cpt__Vma *v, unsigned extra_prot)
 	return 0;
 }
 
-/* ---- pages ----------------------------------------------------------- */
-
-/* runs of a Pages message inside one mapping, one at a time */
-struct cursor {
-	const Cpt__Pages *pages;
-	size_t i;
-	uint64_t done;			/* pages of run i already passed */
-};
-
-struct piece {
-	uint64_t index, count, slot;
-};
-
-/* The next piece that overlaps [from, to), cut to it; false when there is none. */
-static bool next_piece(struct cursor *c, uint64_t from, uint64_t to, struct piece *ret)
+static void protect(struct cpt_batch *b, const Cpt__Vma *v, unsigned prot)
 {
-	const Cpt__Pages *p = c->pages;
-
-	for (; p && c->i < p->n_index; c->i++, c->done = 0) {
-		uint64_t first = p->index[c->i] + c->done, end = p->index[c->i] + p->count[c->i];
-
-		if (end <= from || first >= end)
-			continue;
-		if (first >= to)
-			return false;
-		first = CPT_MAX(first, from);
-		end = CPT_MIN(end, to);
-		*ret = (struct piece){ first, end - first, p->slot[c->i] + (first - p->index[c->i]) };
-		return true;
-	}
-	return false;
-}
-
-static void pass(struct cursor *c, const struct piece *piece, uint64_t count)
-{
-	c->done = piece->index + count - c->pages->index[c->i];
-}
-
-static void read_pages(struct plan *p, uint64_t index, uint64_t count, uint64_t slot)
-{
-	while (count) {
-		uint64_t together, offset = cpt_img_locate(p->r->img, slot, &together);
-		uint64_t n = CPT_MIN(count, together);
-
-		CPT_CALL(p->b, pread64, CPT_NUM(p->r->image_fd), CPT_NUM(index * CPT_PAGE),
-			 CPT_NUM(n * CPT_PAGE), CPT_NUM(offset));
-		index += n;
-		slot += n;
-		count -= n;
-	}
-}
-
-/* pages that the parent has and the child has not */
-static void drop_pages(struct plan *p, uint64_t index, uint64_t count)
-{
-	CPT_CALL(p->b, madvise, CPT_NUM(index * CPT_PAGE), CPT_NUM(count * CPT_PAGE), CPT_NUM(MADV_DONTNEED));
-}
-
-static void all_pages(struct plan *p, struct cursor *own, const Cpt__Vma *v)
-{
-	struct piece a;
-
-	while (next_piece(own, v->start / CPT_PAGE, v->end / CPT_PAGE, &a)) {
-		read_pages(p, a.index, a.count, a.slot);
-		pass(own, &a, a.count);
-	}
-}
-
-static void changed_pages(struct plan *p, struct cursor *own, struct cursor *base, const Cpt__Vma *v)
-{
-	uint64_t at = v->start / CPT_PAGE, end = v->end / CPT_PAGE;
-
-	while (at < end) {
-		struct piece a = { end, 0, 0 }, b = { end, 0, 0 };
-		bool has_a = next_piece(own, at, end, &a), has_b = next_piece(base, at, end, &b);
-		uint64_t n;
-
-		if (!has_a && !has_b)
-			break;
-		if (has_b && b.index < a.index) {	/* only in the parent */
-			n = CPT_MIN(b.count, a.index - b.index);
-			drop_pages(p, b.index, n);
-			at = b.index + n;
-		} else if (has_a && a.index < b.index) {	/* only in the child */
-			n = CPT_MIN(a.count, b.index - a.index);
-			read_pages(p, a.index, n, a.slot);
-			at = a.index + n;
-		} else {
-			n = CPT_MIN(a.count, b.count);
-			if (a.slot != b.slot)
-				read_pages(p, a.index, n, a.slot);
-			at = a.index + n;
-		}
-		if (has_a && a.index < at)
-			pass(own, &a, at - a.index);
-		if (has_b && b.index < at)
-			pass(base, &b, at - b.index);
-	}
-}
-
-static bool is_private(const Cpt__Vma *v)
-{
-	return v->kind != CPT__VMA_KIND__VMA_SPECIAL && (v->flags & MAP_TYPE) == MAP_PRIVATE;
-}
-
-static void protect(struct plan *p, const Cpt__Vma *v, unsigned prot)
-{
-	CPT_CALL(p->b, mprotect, CPT_NUM(v->start), CPT_NUM(v->end - v->start), CPT_NUM(prot));
+	CPT_CALL(b, mprotect, CPT_NUM(v->start), CPT_NUM(v->end - v->start), CPT_NUM(prot));
 }
 
 /* A mapping that may not be written is made writable while its pages are read in. */
-static int fill(struct plan *p, size_t i, struct cursor *own, struct cursor *base)
+static void change(struct cpt_restore *r, struct cpt_batch *b, const Cpt__Vma *v,
+		   struct cpt_cursor *own, struct cpt_cursor *base)
+{
+	bool open = !(v->prot & PROT_WRITE);
+	size_t before = b->ncalls;
+
+	if (open)
+		protect(b, v, v->prot | PROT_WRITE);
+	cpt_changed_pages(r, b, own, base, v);
+	if (open && b->ncalls == before + 1)
+		b->ncalls--;		/* nothing to do there */
+	else if (open)
+		protect(b, v, v->prot);
+}
+
+static int fill(struct plan *p, size_t i, struct cpt_cursor *own, struct cpt_cursor *base)
 {
 	const Cpt__Vma *v = p->mm->vmas[i];
-	struct piece first;
-	bool pages = is_private(v) && next_piece(own, v->start / CPT_PAGE, v->end / CPT_PAGE, &first);
+	struct cpt_piece first;
+	bool pages = cpt_private_vma(v) && cpt_next_piece(own, v->start / CPT_PAGE, v->end / CPT_PAGE, &first);
 	bool open = pages && !(v->prot & PROT_WRITE);
-	size_t before;
 
 	if (v->kind == CPT__VMA_KIND__VMA_SPECIAL)
 		return 0;
@@ -316,21 +225,14 @@ static int fill(struct plan *p, size_t i, struct cursor *own, struct cursor *bas
 		if (map_one(p, v, open ? PROT_WRITE : 0))
 			return -1;
 		if (pages)
-			all_pages(p, own, v);
+			cpt_all_pages(p->r, p->b, own, v);
 		if (open)
-			protect(p, v, v->prot);
+			protect(p->b, v, v->prot);
 		return 0;
 	}
-	if (!is_private(v))
+	if (!cpt_private_vma(v))
 		return 0;
-	before = p->b->ncalls;
-	if (open)
-		protect(p, v, v->prot | PROT_WRITE);
-	changed_pages(p, own, base, v);
-	if (open && p->b->ncalls == before + 1)
-		p->b->ncalls--;		/* nothing to do there */
-	else if (open)
-		protect(p, v, v->prot);
+	change(p->r, p->b, v, own, base);
 	return 0;
 }
 
@@ -399,7 +301,7 @@ int cpt_restore_mm_fresh(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_
 
 static int build(struct plan *p)
 {
-	struct cursor own = { .pages = p->mm->pages }, base = { .pages = p->base ? p->base->pages : NULL };
+	struct cpt_cursor own = { .pages = p->mm->pages }, base = { .pages = p->base ? p->base->pages : NULL };
 	uint64_t end, at = special_block(p->mm, &end), was = p->base ? special_block(p->base, &end) : 0;
 
 	if (check_block(p))
@@ -422,7 +324,7 @@ static int build(struct plan *p)
 
 int cpt_restore_mm(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err)
 {
-	struct plan p = { .r = r, .t = t, .b = b, .mm = t->mm_img, .base = t->base, .err = err };
+	struct plan p = { .r = r, .t = t, .b = b, .mm = t->birth_mm, .base = t->base, .err = err };
 	int rc;
 
 	if (!t->mm_img)
@@ -434,6 +336,15 @@ int cpt_restore_mm(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch 
 	free(p.keep_base);
 	free(p.taken);
 	return rc;
+}
+
+void cpt_restore_mm_grown(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b)
+{
+	struct cpt_cursor own = { .pages = t->mm_img->pages }, base = { .pages = t->birth_mm->pages };
+
+	for (size_t i = 0; i < t->mm_img->n_vmas; i++)
+		if (cpt_private_vma(t->mm_img->vmas[i]))
+			change(r, b, t->mm_img->vmas[i], &own, &base);
 }
 
 int cpt_restore_mm_after(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err)

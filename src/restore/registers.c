@@ -52,14 +52,13 @@ static int place_timeout(struct cpt_rthread *th, struct cpt_err *err)
 	const Cpt__Thread *img = th->img;
 	struct timespec t = { (time_t)(img->timeout_ns / 1000000000), (long)(img->timeout_ns % 1000000000) };
 	uint64_t at = (cpt_arch_sp(&th->remote.regs) - 1024) & ~15ULL;
-	struct iovec here = { &t, sizeof(t) }, there = { (void *)(uintptr_t)at, sizeof(t) };
 	struct cpt_syscall s;
 
 	if (!img->has_timeout_ns)
 		return 0;
 	if (img->timeout_arg > 5)
 		return cpt_fail(err, CPT_BAD_IMAGE, "thread %d has a time limit in argument %u", th->tid, img->timeout_arg);
-	if (process_vm_writev(th->tid, &here, 1, &there, 1, 0) != sizeof(t))
+	if (ptrace(PTRACE_POKEDATA, th->tid, at, t.tv_sec) || ptrace(PTRACE_POKEDATA, th->tid, at + 8, t.tv_nsec))
 		return 0;		/* no stack there: it waits for the whole time again */
 	cpt_arch_syscall(&th->remote.regs, &s);
 	s.arg[img->timeout_arg] = at;

@@ -2,8 +2,9 @@
 /*
  * scratch.c - an address range that is free in cptool and in every task to be restored
  *
- * It is mapped here, the batch code is put at its start, and every process
- * made from this one inherits it: nothing has to be injected into anybody.
+ * It is mapped here, shared, the batch code is put at its start, and every
+ * process made from this one inherits it: nothing has to be injected into
+ * anybody, and a batch is written where it will run. One runs at a time.
  */
 #include "restore/engine.h"
 
@@ -78,7 +79,7 @@ int cpt_restore_scratch(struct cpt_restore *r, struct cpt_err *err)
 		return cpt_fail(err, CPT_UNSUPPORTED, "no range of %lu MiB is free in all address spaces", SCRATCH_SIZE >> 20);
 	r->stage = r->scratch + r->scratch_size;
 	if (mmap((void *)(uintptr_t)r->scratch, r->scratch_size, PROT_READ | PROT_WRITE | PROT_EXEC,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED) {
+		 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED) {
 		r->scratch = 0;
 		return cpt_fail_sys(err, "map scratch memory");
 	}

@@ -59,7 +59,7 @@ static void take_up(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_rt
 {
 	t->mm = (struct cpt_remote_mm){
 		.mem = -1, .code = r->scratch, .scratch = r->scratch + CPT_PAGE,
-		.size = r->scratch_size - CPT_PAGE,
+		.size = r->scratch_size - CPT_PAGE, .shared = true,
 	};
 	th->remote.mm = &t->mm;
 	th->remote.ns_tgid = t->pid;
@@ -162,7 +162,7 @@ static void clone_children(struct cpt_rtask *t, struct cpt_batch *b, bool early)
 
 		if (before == early) {
 			clone_child(b, c, 0);
-			c->base = t->mm_img;
+			c->base = t->birth_mm;
 		}
 	}
 }
@@ -175,7 +175,7 @@ static void clone_strangers(struct cpt_restore *r, struct cpt_rtask *t, struct c
 
 		if (c != t && c->birth_session == t->pid) {
 			clone_child(b, c, CLONE_PARENT);
-			c->base = t->mm_img;
+			c->base = t->birth_mm;
 		}
 	}
 }
@@ -207,6 +207,7 @@ static int grow(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 	struct cpt_batch *b = &r->batch;
 
 	cpt_batch_reset(b);
+	t->birth_mm = cpt_restore_birth_mm(r, t);
 	if (!t->base && strip(r, t, b, err))
 		return -1;
 	if (t->img->state != CPT__TASK_STATE__ZOMBIE && cpt_restore_mm(r, t, b, err))
@@ -219,6 +220,8 @@ static int grow(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 	clone_children(t, b, false);
 	if ((pid_t)t->img->sid == t->pid)
 		clone_strangers(r, t, b);
+	if (t->birth_mm && t->birth_mm != t->mm_img)
+		cpt_restore_mm_grown(r, t, b);
 	if (cpt_batch_run(&t->threads[0].remote, b, err) || cpt_restore_mm_check(b, err))
 		return within(t, err);
 	return 0;
