@@ -60,6 +60,7 @@ struct cpt_run {
 	int fd;				/* owned by the queue */
 	uint64_t at;			/* address, or offset in the file; bytes */
 	uint32_t npages;
+	bool shared;			/* some of it may be shared with another task */
 };
 
 struct cpt_dump_memory {

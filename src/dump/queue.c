@@ -64,29 +64,55 @@ static ssize_t gather_file(int fd, char *buf, size_t size, uint64_t at)
 	return (ssize_t)size;
 }
 
-/* As many pages of the runs as fit; (*run, *into) is where to go on. */
-static ssize_t gather(const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
+/* /proc/PID/mem of the task that was read last */
+struct mem {
+	int fd;				/* or -1 */
+	pid_t pid;
+};
+#define MEM_NONE { -1, 0 }
+
+static void cpt_auto_mem_of(struct mem *m)
+{
+	if (m->fd >= 0)
+		close(m->fd);
+}
+
+static ssize_t gather_mem(struct mem *m, const struct cpt_run *r, uint64_t at, void *buf, size_t size)
+{
+	char path[32];
+
+	if (m->fd < 0 || m->pid != r->pid) {
+		cpt_auto_mem_of(m);
+		snprintf(path, sizeof(path), "/proc/%d/mem", r->pid);
+		m->fd = open(path, O_RDONLY | O_CLOEXEC);
+		m->pid = r->pid;
+	}
+	if (m->fd < 0 || cpt_pread_all(m->fd, buf, size, (off_t)at))
+		return -1;
+	return (ssize_t)size;
+}
+
+/*
+ * As many pages of the runs as fit; @into is where to go on.
+ *
+ * process_vm_readv pins what it reads, and for that the kernel gives the task
+ * a copy of its own of every anonymous page that it shares with a relative:
+ * the group would lose its sharing by being dumped. /proc/PID/mem does not
+ * pin. It also reads, for a tracer, mappings without read permission.
+ */
+static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
 {
 	struct iovec here = { buf, (size_t)CPT_MIN(r->npages - into, room) * CPT_PAGE };
 	uint64_t at = r->at + (uint64_t)into * CPT_PAGE;
 	struct iovec there = { (void *)(uintptr_t)at, here.iov_len };
+	ssize_t n;
 
 	if (!r->pid)
 		return gather_file(r->fd, buf, here.iov_len, at);
-	return process_vm_readv(r->pid, &here, 1, &there, 1, 0);
-}
-
-/* process_vm_readv refuses mappings without read permission; /proc/PID/mem, for a tracer, does not */
-static ssize_t gather_unreadable(const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
-{
-	size_t size = (size_t)CPT_MIN(r->npages - into, room) * CPT_PAGE;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", r->pid);
-	CPT_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || cpt_pread_all(fd, buf, size, (off_t)(r->at + (uint64_t)into * CPT_PAGE)))
-		return -1;
-	return (ssize_t)size;
+	if (r->shared)
+		return gather_mem(m, r, at, buf, here.iov_len);
+	n = process_vm_readv(r->pid, &here, 1, &there, 1, 0);
+	return n < 0 && errno == EFAULT ? gather_mem(m, r, at, buf, here.iov_len) : n;
 }
 
 /* what is on its way into the image */
@@ -109,14 +135,12 @@ static int pour(struct flow *f, int fd, struct cpt_err *err)
 	return 0;
 }
 
-static int copy_run(struct flow *f, const struct cpt_run *r, int fd, struct cpt_err *err)
+static int copy_run(struct flow *f, struct mem *m, const struct cpt_run *r, int fd, struct cpt_err *err)
 {
 	for (uint32_t into = 0; into < r->npages;) {
 		char *at = f->buf + f->have * CPT_PAGE;
-		ssize_t n = gather(r, into, COPY_PAGES - f->have, at);
+		ssize_t n = gather(m, r, into, COPY_PAGES - f->have, at);
 
-		if (n < 0 && errno == EFAULT && r->pid)
-			n = gather_unreadable(r, into, COPY_PAGES - f->have, at);
 		if (n <= 0 || n % (ssize_t)CPT_PAGE)
 			return cpt_fail_sys(err, "task %d: read %u pages at %llx", r->pid, r->npages,
 					    (unsigned long long)r->at);
@@ -130,11 +154,12 @@ static int copy_run(struct flow *f, const struct cpt_run *r, int fd, struct cpt_
 
 static int copy_job(struct job *j, char *buf, struct cpt_err *err)
 {
+	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
 	struct flow f = { .buf = buf, .to = j->span.offset };
 
 	cpt_hash_begin(&f.hash);
 	for (size_t i = 0; i < j->nruns; i++)
-		if (copy_run(&f, &j->runs[i], j->span.fd, err))
+		if (copy_run(&f, &m, &j->runs[i], j->span.fd, err))
 			return -1;
 	if (f.have && pour(&f, j->span.fd, err))
 		return -1;
@@ -266,15 +291,14 @@ static struct cpt_copiers *copiers(struct cpt_dump *d)
 static int flush_stream(struct cpt_dump *d, struct job *j, uint32_t npages, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *buf = cpt_malloc((size_t)npages * CPT_PAGE);
+	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
 	uint64_t first;
 	char *at = buf;
 
 	for (size_t i = 0; i < j->nruns; i++)
 		for (uint32_t into = 0; into < j->runs[i].npages;) {
-			ssize_t n = gather(&j->runs[i], into, UINT32_MAX, at);
+			ssize_t n = gather(&m, &j->runs[i], into, UINT32_MAX, at);
 
-			if (n < 0 && errno == EFAULT && j->runs[i].pid)
-				n = gather_unreadable(&j->runs[i], into, UINT32_MAX, at);
 			if (n <= 0)
 				return cpt_fail_sys(err, "task %d: read memory", j->runs[i].pid);
 			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
@@ -347,7 +371,7 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
 {
-	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address }, count, err);
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = d->memory->sharing }, count, err);
 }
 
 int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err)
