@@ -94,7 +94,7 @@ def timers():
     if not slowly(5, lambda: seen["alarm"] >= a + 2 and seen["timer"] >= t + 2):
         return "timers do not tick: %s" % seen
     left, every = signal.getitimer(signal.ITIMER_VIRTUAL)
-    if not (8000 < left <= 9000 and every == 7):
+    if not (8000 < left <= 9001 and every == 7):
         return "virtual timer: %s" % [left, every]
     spec = Itimerspec()
     libc.timer_gettime(distant, ctypes.byref(spec))
