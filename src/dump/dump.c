@@ -265,8 +265,12 @@ static int finish(struct cpt_dump *d, struct cpt_err *err)
 	d->stats.image_bytes = cpt_img_bytes(d->img);
 	begin = cpt_now_ns();
 	if (d->opt->after == CPT_AFTER_KILL) {
-		/* from here on the image is the group: a frozen or half-killed rest would be a second one */
-		if (cpt_dump_kill(d, err))
+		/*
+		 * From here on the image is the group: a frozen or half-killed
+		 * rest would be a second one, so the guard kills it too.
+		 */
+		if (cpt_guard_add(&d->guard, CPT_UNDO_KILL_GROUP, d->group.path, NULL, err) ||
+		    cpt_dump_kill(d, err))
 			return -1;
 		d->stats.kill_ns = cpt_now_ns() - begin;
 		cpt_guard_success(&d->guard);
