@@ -72,7 +72,7 @@ struct cpt_dump {
 	bool end_frozen;		/* the group is to be frozen when its tasks are let go */
 	struct cpt_sleep *sleeps;	/* private to sleeps.c */
 	size_t nsleeps, cap_sleeps;
-	uint64_t scheduler_now;		/* ns; when the sleeps were looked at */
+	uint64_t sleeps_looked_at;	/* CLOCK_MONOTONIC, ns */
 	uint64_t stop_began;		/* CLOCK_MONOTONIC, ns */
 	unsigned refused;		/* reasons so far */
 	char first_reason[400];

@@ -245,6 +245,29 @@ int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	return cpt_dump_path(d, t, "exe", &mm->exe, err);
 }
 
+/*
+ * mlockall(MCL_FUTURE) shows on mappings made after it: the scratch mapping is
+ * one. Looked for only in processes that have locked anything.
+ */
+static int lock_future(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	struct cpt_vma v;
+	char *text;
+	int got;
+
+	if (!t->status.vm_locked_kib)
+		return 0;
+	if (cpt_read_at(t->proc, "smaps", &d->maps, err))
+		return -1;
+	text = d->maps.data;
+	while ((got = cpt_parse_smaps(&text, &v, err)) > 0)
+		if (v.start <= t->mm.scratch && t->mm.scratch < v.end && v.flags & CPT_VM_LOCKED) {
+			t->mm_img->has_lock_future = true;
+			t->mm_img->lock_future = MCL_FUTURE | (v.flags & CPT_VM_LOCKONFAULT ? 4 : 0);	/* MCL_ONFAULT */
+		}
+	return got;
+}
+
 static int ask(struct cpt_dump *d, struct cpt_task *t, struct cpt_batch *b, void **state, struct cpt_err *err)
 {
 	size_t *call = cpt_arena_new(&d->arena, size_t);
@@ -263,6 +286,7 @@ static int tell(struct cpt_dump *d, struct cpt_task *t, const struct cpt_batch *
 
 const struct cpt_dump_kind cpt_dump_mm_kind = {
 	.name = "mm",
+	.look = lock_future,
 	.ask = ask,
 	.tell = tell,
 };

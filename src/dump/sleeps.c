@@ -6,7 +6,9 @@
  * wait for the whole time again. The kernel does not tell how much is left
  * (unless the call has a place for it), but before the freeze it tells in which
  * call a thread sleeps (/proc/PID/syscall) and when it fell asleep
- * (/proc/PID/sched, se.exec_start). Where it does not, the whole time it is.
+ * (/proc/PID/sched, se.exec_start). That clock is each CPU's own: it leaves out
+ * time that was stolen from it, so a thread may sleep a little too long, never
+ * too short. Where nothing is told, the whole time it is.
  */
 #include "dump/engine.h"
 
@@ -14,6 +16,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -24,7 +27,9 @@ struct cpt_sleep {
 	pid_t tid;
 	long nr;
 	uint64_t arg[6];
-	uint64_t since;			/* ns, on the scheduler's clock */
+	unsigned cpu;			/* on which it fell asleep */
+	uint64_t since;			/* ns, on that CPU's scheduler clock */
+	uint64_t slept;			/* ns, when it was looked at */
 };
 
 /* ---- which calls, and where their limit is --------------------------- */
@@ -89,6 +94,21 @@ static uint64_t read_since(struct cpt_dump *d, const char *path)
 	return cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) ? 0 : asleep_since(d->buf.data);
 }
 
+/* field 39 of proc(5) stat */
+static bool last_cpu(struct cpt_dump *d, const char *path, unsigned *cpu)
+{
+	struct cpt_err ignored;
+	char *p;
+
+	if (cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || !(p = strrchr(d->buf.data, ')')))
+		return false;
+	for (int field = 2; field < 39; field++)
+		if (!(p = strchr(p + 1, ' ')))
+			return false;
+	*cpu = (unsigned)strtoul(p, NULL, 10);
+	return *cpu < CPU_SETSIZE;
+}
+
 static void look_at(struct cpt_dump *d, pid_t pid, pid_t tid)
 {
 	struct cpt_err ignored;
@@ -106,7 +126,8 @@ static void look_at(struct cpt_dump *d, pid_t pid, pid_t tid)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/sched", pid, tid);
 	s.since = read_since(d, path);
-	if (!s.since)
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
+	if (!s.since || !last_cpu(d, path, &s.cpu))
 		return;
 	CPT_GROW(d->sleeps, d->nsleeps, d->cap_sleeps);
 	d->sleeps[d->nsleeps++] = s;
@@ -133,6 +154,38 @@ static int by_tid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What a CPU's scheduler clock says now: that of whoever has just come to run there. */
+static uint64_t clock_of(struct cpt_dump *d, unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? 0 : read_since(d, "/proc/self/sched");
+}
+
+static void compare_clocks(struct cpt_dump *d)
+{
+	cpu_set_t own;
+
+	if (sched_getaffinity(0, sizeof(own), &own)) {
+		d->nsleeps = 0;
+		return;
+	}
+	for (size_t i = 0; i < d->nsleeps; i++) {
+		uint64_t now, cpu = d->sleeps[i].cpu;
+
+		if (d->sleeps[i].slept)
+			continue;
+		now = clock_of(d, (unsigned)cpu);
+		for (size_t k = i; k < d->nsleeps; k++)
+			if (d->sleeps[k].cpu == cpu)
+				d->sleeps[k].slept = now > d->sleeps[k].since ? now - d->sleeps[k].since : 1;
+	}
+	sched_setaffinity(0, sizeof(own), &own);
+	d->sleeps_looked_at = cpt_now_ns();
+}
+
 void cpt_dump_sleeps(struct cpt_dump *d)
 {
 	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
@@ -144,8 +197,10 @@ void cpt_dump_sleeps(struct cpt_dump *d)
 	for (unsigned g = 0; g < tree.ngroups; g++)
 		for (unsigned i = 0; i < tree.groups[g].nprocs; i++)
 			look_at_process(d, tree.groups[g].procs[i]);
+	if (!d->nsleeps)
+		return;
 	qsort(d->sleeps, d->nsleeps, sizeof(*d->sleeps), by_tid);
-	d->scheduler_now = read_since(d, "/proc/self/sched");
+	compare_clocks(d);
 }
 
 /* ---- in the pause ---------------------------------------------------- */
@@ -173,13 +228,13 @@ void cpt_dump_time_left(struct cpt_dump *d, struct cpt_thread *th, struct cpt_sy
 	unsigned at = 0;
 	enum limit kind = limit_of(s->nr, s->arg, &at);
 
-	if (kind == NO_LIMIT || !d->nsleeps || !d->scheduler_now)
+	if (kind == NO_LIMIT || !d->nsleeps)
 		return;
 	known = bsearch(&key, d->sleeps, d->nsleeps, sizeof(key), by_tid);
 	if (!known || known->nr != s->nr || memcmp(known->arg, s->arg, sizeof(s->arg)) ||
 	    !read_limit(th->tid, kind, s->arg[at], &limit))
 		return;
-	slept = d->scheduler_now > known->since ? d->scheduler_now - known->since : 0;
+	slept = known->slept + (d->stop_began - d->sleeps_looked_at);
 	limit = limit > slept ? limit - slept : 0;
 	if (kind == MILLISECONDS) {
 		s->arg[at] = CPT_MIN((limit + 999999) / 1000000, (uint64_t)INT_MAX);

@@ -357,6 +357,8 @@ int cpt_restore_mm_after(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_
 			CPT_CALL(b, mlock2, CPT_NUM(v->start), CPT_NUM(v->end - v->start),
 				 CPT_NUM(v->lock == 2 ? MLOCK_ONFAULT : 0));
 	}
+	if (t->mm_img->lock_future)
+		CPT_CALL(b, mlockall, CPT_NUM(t->mm_img->lock_future));
 	return 0;
 }
 

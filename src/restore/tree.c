@@ -15,11 +15,15 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #ifndef PTRACE_GET_RSEQ_CONFIGURATION
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+#ifndef PTRACE_SETSIGMASK
+#define PTRACE_SETSIGMASK 0x420b
 #endif
 #define STOP_MS 10000
 
@@ -384,6 +388,8 @@ static int end_one(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *e
 	struct cpt_batch *b = &r->batch;
 	uint32_t status = t->img->exit_status;
 	int sig = (int)(status & 0x7f), got;
+	struct rlimit no_core = { 0, 0 };
+	uint64_t no_mask = 0;
 
 	cpt_batch_reset(b);
 	if (t->img->comm)
@@ -394,9 +400,12 @@ static int end_one(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *e
 		if (cpt_batch_start(&t->threads[0].remote, b, err))
 			return within(t, err);
 	} else {
+		/* of the signal itself, which must not be held back then; without a core file */
+		CPT_CALL(b, prlimit64, CPT_NUM(0), CPT_NUM(RLIMIT_CORE),
+			 CPT_DATA(cpt_batch_data(b, &no_core, sizeof(no_core))), CPT_NUM(0));
 		if (cpt_batch_run(&t->threads[0].remote, b, err))
 			return within(t, err);
-		if (ptrace(PTRACE_CONT, t->pid, 0, sig))
+		if (ptrace(PTRACE_SETSIGMASK, t->pid, 8, &no_mask) || ptrace(PTRACE_CONT, t->pid, 0, sig))
 			return cpt_fail_sys(err, "end task %d (%s)", t->pid, t->comm);
 	}
 	while ((got = waitpid(t->pid, NULL, __WALL)) < 0 && errno == EINTR)
