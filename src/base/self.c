@@ -116,6 +116,8 @@ static int read_sched(struct cpt_self *s, struct cpt_err *err)
 	else
 		cpu_list(buf.data, s->online);
 	s->io_priority = (int)syscall(SYS_ioprio_get, 1, 0);
+	if (s->io_priority < 0)		/* a kernel without block devices has none */
+		s->io_priority = 0;
 	s->nice = getpriority(PRIO_PROCESS, 0);
 	s->timer_slack = (uint64_t)prctl(PR_GET_TIMERSLACK);
 	s->personality = (uint32_t)personality(0xffffffff);
