@@ -140,6 +140,15 @@ def reap():
             pass
 
 
+def hold(pid):
+    """keep the exit status of this child for ended(); it must not be held over a dump"""
+    _own.add(pid)
+
+
+def unhold(pid):
+    _own.discard(pid)
+
+
 def children():
     tid = os.getpid()
     with open("/proc/%d/task/%d/children" % (tid, tid)) as f:

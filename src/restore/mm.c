@@ -158,6 +158,12 @@ static int take(struct plan *p, uint32_t object, size_t *call)
 	return 0;
 }
 
+static void give_back(struct plan *p)
+{
+	while (p->ntaken)
+		CPT_CALL(p->b, close, CPT_RESULT(p->taken[--p->ntaken].call));
+}
+
 static void advise(struct cpt_batch *b, const Cpt__Vma *v, uint64_t which)
 {
 	uint64_t bits = v->advice & which;
@@ -315,10 +321,10 @@ static int build(struct plan *p)
 	for (size_t i = 0; i < p->mm->n_vmas; i++)
 		if (fill(p, i, &own, &base))
 			return -1;
+	give_back(p);	/* first: one of many could have got the number spare_fd */
 	if (set_landmarks(p))
 		return -1;
-	for (size_t i = 0; i < p->ntaken; i++)
-		CPT_CALL(p->b, close, CPT_RESULT(p->taken[i].call));
+	give_back(p);
 	return 0;
 }
 
