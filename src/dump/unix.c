@@ -152,7 +152,11 @@ static void take_control(struct msghdr *m, struct peeked *p)
 	}
 }
 
-/* look at what lies @offset bytes into the queue */
+/*
+ * Look at what lies @offset bytes into the queue. In a stream that is all up to
+ * the end of the first write that came with descriptors; where in it that
+ * write began, the kernel does not tell.
+ */
 static int peek(int fd, int offset, void *data, size_t size, struct peeked *p, struct cpt_err *err)
 {
 	char control[CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred)) + 256];
@@ -178,32 +182,6 @@ static int peek(int fd, int offset, void *data, size_t size, struct peeked *p, s
 		return cpt_fail(err, CPT_UNSUPPORTED, "a message in a unix socket's queue is too large to look at");
 	}
 	return 0;
-}
-
-/*
- * In a stream, bytes without descriptors run on into the first that came with
- * some: find where those begin, or a reader would get them too early.
- */
-static int find_split(int fd, int offset, void *data, struct peeked *p, struct cpt_err *err)
-{
-	size_t plain = 0, with = (size_t)p->len;	/* so many bytes come without, with descriptors */
-
-	while (with - plain > 1) {
-		struct peeked try;
-		size_t mid = plain + (with - plain) / 2;
-
-		if (peek(fd, offset, data, mid, &try, err))
-			return -1;
-		if (try.nfds)
-			with = mid;
-		else
-			plain = mid;
-		drop_fds(&try);
-	}
-	if (!plain)
-		return 0;
-	drop_fds(p);
-	return peek(fd, offset, data, plain, p, err);
 }
 
 static int add_objects(struct cpt_dump *d, struct peeked *p, Cpt__UnixMessage *m, struct cpt_err *err)
@@ -284,8 +262,6 @@ static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o
 			return 0;
 		if (p.len == 0)
 			break;
-		if (stream && p.nfds && find_split(f->fd, at, data, &p, err))
-			return -1;
 		at += (int)p.len;
 		if (add_message(d, f, o->unix_socket, data, &p, err))
 			return -1;

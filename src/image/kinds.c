@@ -22,17 +22,34 @@ const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type)
 	X(cgroup, Cpt__Cgroup)						\
 	X(cgroup_file, Cpt__CgroupFile)					\
 	X(creds, Cpt__Creds)						\
+	X(epoll_target, Cpt__EpollTarget)				\
+	X(eventfd, Cpt__Eventfd)					\
+	X(files, Cpt__Files)						\
+	X(fs, Cpt__Fs)							\
 	X(header, Cpt__Header)						\
+	X(inet_socket, Cpt__InetSocket)					\
 	X(limits, Cpt__Limits)						\
+	X(lock, Cpt__Lock)						\
+	X(memfd, Cpt__Memfd)						\
 	X(misc, Cpt__Misc)						\
 	X(mm, Cpt__Mm)							\
+	X(object, Cpt__Object)						\
+	X(owner, Cpt__Owner)						\
 	X(pages, Cpt__Pages)						\
+	X(pidfd, Cpt__Pidfd)						\
+	X(pipe, Cpt__Pipe)						\
+	X(regular, Cpt__Regular)					\
 	X(sched, Cpt__Sched)						\
 	X(seccomp_filter, Cpt__SeccompFilter)				\
+	X(shared_memory, Cpt__SharedMemory)				\
 	X(signals, Cpt__Signals)					\
+	X(socket, Cpt__Socket)						\
 	X(thread_misc, Cpt__ThreadMisc)					\
 	X(thread_signals, Cpt__ThreadSignals)				\
-	X(timers, Cpt__Timers)
+	X(timerfd, Cpt__Timerfd)					\
+	X(timers, Cpt__Timers)						\
+	X(unix_message, Cpt__UnixMessage)				\
+	X(unix_socket, Cpt__UnixSocket)
 
 #define WRAP(kind, type)						\
 	static int check_##kind(const ProtobufCMessage *m, struct cpt_err *err)	\

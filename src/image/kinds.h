@@ -28,6 +28,27 @@ int cpt_check_limits(const Cpt__Limits *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_misc(const Cpt__Misc *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_mm(const Cpt__Mm *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_pages(const Cpt__Pages *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_object(const Cpt__Object *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_owner(const Cpt__Owner *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_lock(const Cpt__Lock *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_regular(const Cpt__Regular *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_memfd(const Cpt__Memfd *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_shared_memory(const Cpt__SharedMemory *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_files(const Cpt__Files *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_fs(const Cpt__Fs *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_socket(const Cpt__Socket *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_unix_socket(const Cpt__UnixSocket *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_unix_message(const Cpt__UnixMessage *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_inet_socket(const Cpt__InetSocket *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_pipe(const Cpt__Pipe *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_eventfd(const Cpt__Eventfd *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_epoll_target(const Cpt__EpollTarget *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_timerfd(const Cpt__Timerfd *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_pidfd(const Cpt__Pidfd *m, struct cpt_err *err) CPT_CHECKED;
+/** cpt_check_path - absolute, short enough for the kernel */
+int cpt_check_path(const char *path, struct cpt_err *err) CPT_CHECKED;
+/** cpt_check_content - runs of pages that lie inside a file of @size bytes; the runs are sane by themselves */
+int cpt_check_content(const Cpt__Pages *p, uint64_t size, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_sched(const Cpt__Sched *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_seccomp_filter(const Cpt__SeccompFilter *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_signals(const Cpt__Signals *m, struct cpt_err *err) CPT_CHECKED;

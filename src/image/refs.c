@@ -6,6 +6,7 @@
 
 #include "epoll.pb-c.h"
 #include "files.pb-c.h"
+#include "pidfd.pb-c.h"
 #include "unix.pb-c.h"
 
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static const struct ref refs_known[] = {
 	{ &cpt__unix_message__descriptor, "objects", TO_OBJECT },
 	{ &cpt__unix_message__descriptor, "sender", TO_OBJECT },
 	{ &cpt__unix_socket__descriptor, "peer", TO_OBJECT },
+	{ &cpt__pidfd__descriptor, "pid", TO_TASK },
 };
 
 static const struct {

@@ -68,6 +68,17 @@ static cpt_open_fn *opener(const Cpt__Object *o)
 
 /* ---- look: can it be done here? --------------------------------------- */
 
+/* what a further description of an inode names must carry one of its kind */
+static int check_carrier(const struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
+{
+	const Cpt__Object *c = o->has_inode_of ? r->objects[o->inode_of] : NULL;
+
+	if (!c || (opener(c) == opener(o) && !c->has_inode_of && (!o->regular || (o->regular->carried && c->regular->carried))))
+		return 0;
+	return cpt_fail(err, CPT_BAD_IMAGE, "object %u is said to be of the inode of object %u, which carries none of its kind",
+			o->id, c->id);
+}
+
 static int look(struct cpt_restore *r, struct cpt_err *err)
 {
 	struct rlimit files;
@@ -76,7 +87,7 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 	for (unsigned id = 1; id < r->nobjects; id++) {
 		const Cpt__Object *o = r->objects[id];
 
-		if (o->regular && cpt_regular_look(r, o, err))
+		if (check_carrier(r, o, err) || (o->regular && cpt_regular_look(r, o, err)))
 			return -1;
 		if (o->unix_socket)
 			cpt_unix_look(r, o);
