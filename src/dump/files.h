@@ -61,6 +61,8 @@ const char *cpt_socket_name(struct cpt_dump *d, const void *name, size_t len);
 int cpt_dump_examine(struct cpt_dump *d, struct cpt_fd *f, struct cpt_err *err) CPT_CHECKED;
 /** cpt_fd_link - what /proc calls it; memory of the dump's */
 const char *cpt_fd_link(struct cpt_dump *d, struct cpt_fd *f);
+/** cpt_last_name - of a file that lost its name: what /proc shows, less " (deleted)" */
+const char *cpt_last_name(struct cpt_dump *d, struct cpt_fd *f);
 /** cpt_dump_inode - the entry for an inode, made when new */
 struct cpt_inode *cpt_dump_inode(struct cpt_dump *d, const struct stat *st);
 

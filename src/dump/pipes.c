@@ -93,8 +93,15 @@ static int name_fifo(struct cpt_dump *d, struct cpt_fd *f, Cpt__Pipe *p, struct 
 	if (fs.f_type == PIPEFS_MAGIC)
 		return 0;
 	p->path = (char *)cpt_fd_link(d, f);
-	if (lstat(p->path, &st) || st.st_ino != f->st.st_ino || st.st_dev != f->st.st_dev)
-		cpt_refuse_fd(d, f, "fifo %s: it has been deleted or replaced", p->path);
+	if (f->st.st_nlink == 0) {
+		p->path = (char *)cpt_last_name(d, f);
+		CPT_SET(p, carried, true);
+		CPT_SET(p, mode, f->st.st_mode);
+		CPT_SET(p, uid, f->st.st_uid);
+		CPT_SET(p, gid, f->st.st_gid);
+	} else if (lstat(p->path, &st) || st.st_ino != f->st.st_ino || st.st_dev != f->st.st_dev) {
+		cpt_refuse_fd(d, f, "fifo %s: it has another name now; open it by a name that stays", p->path);
+	}
 	return 0;
 }
 

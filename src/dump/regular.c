@@ -36,8 +36,7 @@ static void fill(const struct cpt_fd *f, const char *path, Cpt__Regular *r)
 		CPT_SET(r, rdev, f->st.st_rdev);
 }
 
-/* the last name of a file that lost it: what /proc shows, less " (deleted)" */
-static const char *last_name(struct cpt_dump *d, struct cpt_fd *f)
+const char *cpt_last_name(struct cpt_dump *d, struct cpt_fd *f)
 {
 	static const char tail[] = " (deleted)";
 	char *path = cpt_arena_strdup(&d->arena, cpt_fd_link(d, f));
@@ -70,7 +69,7 @@ static int look_nameless(struct cpt_dump *d, struct cpt_fd *f, Cpt__Object *o, s
 		cpt_refuse_fd(d, f, "%s: a deleted special file can't be dumped", cpt_fd_link(d, f));
 		return 0;
 	}
-	fill(f, last_name(d, f), o->regular);
+	fill(f, cpt_last_name(d, f), o->regular);
 	CPT_SET(o->regular, carried, true);
 	if (i->first) {
 		CPT_SET(o, inode_of, i->first->id);
@@ -80,6 +79,22 @@ static int look_nameless(struct cpt_dump *d, struct cpt_fd *f, Cpt__Object *o, s
 	CPT_SET(o->regular, uid, f->st.st_uid);
 	CPT_SET(o->regular, gid, f->st.st_gid);
 	return carry_content(d, f, o->regular, err);
+}
+
+/* known to its file system by a handle, however its names change */
+static int look_handle(struct cpt_dump *d, struct cpt_fd *f, Cpt__Regular *r)
+{
+	struct file_handle *h = cpt_arena_alloc(&d->arena, sizeof(*h) + MAX_HANDLE_SZ);
+	int mount;
+
+	h->handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(f->fd, "", h, &mount, AT_EMPTY_PATH))
+		return -1;
+	fill(f, cpt_last_name(d, f), r);
+	CPT_SET(r, handle_type, h->handle_type);
+	r->has_handle = true;
+	r->handle = (ProtobufCBinaryData){ h->handle_bytes, h->f_handle };
+	return 0;
 }
 
 /* files that the kernel makes up when they are read */
@@ -102,8 +117,8 @@ static bool in_proc_of_task(const char *path)
 	return strncmp(path, "/proc/", 6) == 0 && path[6] >= '0' && path[6] <= '9';
 }
 
-/* a path that leads to the very file, or NULL; refused then */
-static const char *find_name(struct cpt_dump *d, struct cpt_fd *f, struct cpt_inode *i)
+/* a path that leads to the very file; NULL: known by its handle, or refused */
+static const char *find_name(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o, struct cpt_inode *i)
 {
 	const char *path = cpt_fd_link(d, f);
 	struct stat st;
@@ -112,6 +127,8 @@ static const char *find_name(struct cpt_dump *d, struct cpt_fd *f, struct cpt_in
 		return path;
 	if (i->path)
 		return i->path;
+	if (path[0] == '/' && S_ISREG(f->st.st_mode) && !look_handle(d, f, o->regular))
+		return NULL;
 	if (path[0] != '/')
 		cpt_refuse_fd(d, f, "%s can't be dumped yet", path);
 	else
@@ -129,7 +146,7 @@ int cpt_look_regular(struct cpt_dump *d, struct cpt_fd *f, Cpt__Object *o, struc
 	o->regular = CPT_MESSAGE(d, Cpt__Regular, cpt__regular__init);
 	if (f->st.st_nlink == 0)
 		return look_nameless(d, f, o, err);
-	path = i->path && f->st.st_nlink == 1 ? i->path : find_name(d, f, i);
+	path = i->path && f->st.st_nlink == 1 ? i->path : find_name(d, f, o, i);
 	if (!path)
 		return 0;
 	i->path = path;

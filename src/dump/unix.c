@@ -154,8 +154,7 @@ static void take_control(struct msghdr *m, struct peeked *p)
 
 /*
  * Look at what lies @offset bytes into the queue. In a stream that is all up to
- * the end of the first write that came with descriptors; where in it that
- * write began, the kernel does not tell.
+ * the end of the first write that came with descriptors.
  */
 static int peek(int fd, int offset, void *data, size_t size, struct peeked *p, struct cpt_err *err)
 {
@@ -180,6 +179,30 @@ static int peek(int fd, int offset, void *data, size_t size, struct peeked *p, s
 	if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		drop_fds(p);
 		return cpt_fail(err, CPT_UNSUPPORTED, "a message in a unix socket's queue is too large to look at");
+	}
+	return 0;
+}
+
+/*
+ * In a stream, bytes without descriptors run on into the first write that came
+ * with some, whose descriptors must not be seen too early. A write that does
+ * not fit into memory is not copied, nor are its descriptors: with one byte
+ * too little, what comes back is what stands before it.
+ */
+static int find_split(int fd, int offset, void *data, struct peeked *p, struct cpt_err *err)
+{
+	struct iovec iov[2] = { { data, (size_t)p->len - 1 }, { (void *)1, 1 << 20 } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t plain;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)))
+		return cpt_fail_sys(err, "setsockopt(SO_PEEK_OFF)");
+	plain = recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT);
+	if (plain < 0 && errno != EFAULT)
+		return cpt_fail_sys(err, "look into a unix socket's queue");
+	if (plain > 0) {
+		drop_fds(p);
+		p->len = plain;
 	}
 	return 0;
 }
@@ -258,15 +281,16 @@ static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o
 			return 0;
 		if (peek(f->fd, at, data, PEEK_BYTES, &p, err))
 			return -1;
-		if (p.len < 0 || (p.len == 0 && stream))
+		/* an empty datagram is seen once, then the one behind it */
+		if (p.len < 0 || (p.len == 0 && o->socket->type != SOCK_DGRAM))
 			return 0;
-		if (p.len == 0)
-			break;
+		if (stream && p.nfds && p.len > 1 && find_split(f->fd, at, data, &p, err))
+			return -1;
 		at += (int)p.len;
 		if (add_message(d, f, o->unix_socket, data, &p, err))
 			return -1;
 	}
-	cpt_refuse_fd(d, f, "unix socket: an empty message, or too many, wait in it");
+	cpt_refuse_fd(d, f, "unix socket: too many messages wait in it");
 	return 0;
 }
 
@@ -332,7 +356,7 @@ static int look_peer(struct cpt_dump *d, const struct cpt_description *desc, str
 
 	if (cpt_unix_diag(d, desc->ino, &diag, err))
 		return -1;
-	if (!diag || diag->state == STATE_LISTEN || (!diag->has_peer && diag->state != STATE_ESTABLISHED))
+	if (!diag || diag->state == STATE_LISTEN || (!diag->has_peer && (dgram || diag->state != STATE_ESTABLISHED)))
 		return 0;
 	peer = diag->peer ? (uintptr_t)cpt_table_get(by_ino, diag->peer) : 0;
 	if (peer) {

@@ -98,6 +98,8 @@ int cpt_check_regular(const Cpt__Regular *m, struct cpt_err *err)
 		return -1;
 	if (m->carried && !S_ISREG(m->mode) && !S_ISDIR(m->mode))
 		return cpt_fail(err, CPT_BAD_IMAGE, "%s is carried and of mode 0%o", m->path, m->mode);
+	if (m->has_handle && (m->carried || m->handle.len > 128 || !S_ISREG(m->mode)))
+		return cpt_fail(err, CPT_BAD_IMAGE, "%s has a handle of %zu bytes", m->path, m->handle.len);
 	if (m->mtime_ns >= 1000000000)
 		return cpt_fail(err, CPT_BAD_IMAGE, "%s was changed at nanosecond %u", m->path, m->mtime_ns);
 	return 0;

@@ -26,12 +26,29 @@ static int fill(int fd, const Cpt__Pipe *p, struct cpt_err *err)
 	return 0;
 }
 
+/* a fifo whose name is gone: it has one for a moment */
+static int make_nameless(struct cpt_restore *r, const Cpt__Pipe *p, int *ret, struct cpt_err *err)
+{
+	const char *name = cpt_arena_printf(&r->arena, "%s.cptool-%d", p->path, getpid());
+	CPT_AUTO(fd) int fd = -1;
+
+	if (mkfifo(name, 0600))
+		return cpt_fail_sys(err, "make fifo %s", name);
+	fd = open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (unlink(name) || fd < 0 || fchown(fd, p->uid, p->gid) || fchmod(fd, p->mode & 07777))
+		return cpt_fail_sys(err, "make fifo %s", name);
+	*ret = CPT_TAKE(fd, -1);
+	return 0;
+}
+
 /* a fifo: held open for both, or opening an end would wait for the other */
 static int make_fifo(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
 {
 	int *inode = &r->own->inodes[o->id];
 	struct stat st;
 
+	if (o->pipe->carried)
+		return make_nameless(r, o->pipe, inode, err);
 	*inode = open(o->pipe->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (*inode < 0)
 		return cpt_fail_sys(err, "open fifo %s", o->pipe->path);

@@ -28,6 +28,38 @@ static bool changed(const Cpt__Regular *f, const struct stat *now)
 		(uint32_t)now->st_mtim.tv_nsec != f->mtime_ns);
 }
 
+/* by its handle, in the file system of the folder that it was in */
+static int open_handle(struct cpt_restore *r, const Cpt__Regular *f, uint32_t flags)
+{
+	struct file_handle *h = cpt_arena_alloc(&r->arena, sizeof(*h) + f->handle.len);
+	char *folder = cpt_arena_strdup(&r->arena, f->path);
+
+	for (;;) {			/* the folder itself may be gone: the next one above */
+		char *slash = strrchr(folder, '/');
+
+		slash[slash == folder] = 0;
+		CPT_AUTO(fd) int mount = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (mount < 0 && folder[1])
+			continue;
+		h->handle_bytes = (unsigned)f->handle.len;
+		h->handle_type = f->handle_type;
+		memcpy(h->f_handle, f->handle.data, f->handle.len);
+		return mount < 0 ? -1 : open_by_handle_at(mount, h, (int)(flags & CPT_OPEN_FLAGS) | O_CLOEXEC);
+	}
+}
+
+static int look_handle(struct cpt_restore *r, const Cpt__Object *o)
+{
+	CPT_AUTO(fd) int fd = open_handle(r, o->regular, O_PATH);
+	struct stat now;
+
+	if (fd < 0 || fstat(fd, &now) || !S_ISREG(now.st_mode))
+		cpt_missing(r, "the file that was %s, and had other names, is gone", o->regular->path);
+	else if (changed(o->regular, &now))
+		cpt_missing(r, "the file that was %s has changed since the dump", o->regular->path);
+	return 0;
+}
+
 int cpt_regular_look(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
 {
 	const Cpt__Regular *f = o->regular;
@@ -35,6 +67,8 @@ int cpt_regular_look(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err
 
 	if (f->carried)
 		return 0;
+	if (f->has_handle)
+		return look_handle(r, o);
 	if (lstat(f->path, &now) && (errno == ENOENT || errno == ENOTDIR)) {
 		if (strncmp(f->path, "/sys/fs/cgroup/", 15) != 0)	/* the group comes back first */
 			cpt_missing(r, "%s is gone; put it back", f->path);
@@ -124,7 +158,10 @@ int cpt_open_regular(struct cpt_restore *r, const Cpt__Object *o, int *fd, struc
 		*fd = cpt_object_reopen(*inode, o, err);
 		return *fd < 0 ? -1 : 0;
 	}
-	*fd = open(f->path, (int)(o->flags & CPT_OPEN_FLAGS) | O_CLOEXEC | O_NOCTTY);
+	if (f->has_handle)
+		*fd = open_handle(r, f, o->flags);
+	else
+		*fd = open(f->path, (int)(o->flags & CPT_OPEN_FLAGS) | O_CLOEXEC | O_NOCTTY);
 	if (*fd < 0)
 		return cpt_fail_sys(err, "open");
 	return 0;
