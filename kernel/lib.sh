@@ -11,9 +11,10 @@ cache=${CPTOOL_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cptool-kernel}
 
 # The flavours: which patches and which fragments each is made from.
 #   series  the series, small configuration
-#   debug   the same, with lock, RCU and memory debugging
+#   debug   the same, with lock and RCU debugging
+#   kasan   the same, with memory debugging
 #   stock   without the series, to show what it repairs
-flavours="series debug stock"
+flavours="series debug kasan stock"
 
 say() {
 	echo "kernel: $*" >&2
@@ -58,7 +59,7 @@ tarball() {
 
 fragments() {
 	case $1 in
-	debug) echo "$here/config $here/config.debug" ;;
+	debug|kasan) echo "$here/config $here/config.$1" ;;
 	*) echo "$here/config" ;;
 	esac
 }
