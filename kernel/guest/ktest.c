@@ -314,7 +314,7 @@ static void t_values(void)
 	REQUIRE(write(fd, "", 0) == 0);
 	close(fd);
 	REQUIRE(alive(pid) && !pending(pid, 9) && task_state(pid) == 'S');
-	/* what strtol would take: surrounding blanks, as echo and others write */
+	/* blanks around it are what echo and others write */
 	REQUIRE(sigkill_file("t", " 9\n") == 0);
 	require_killed(pid, 9);
 }
@@ -599,6 +599,9 @@ static void write_own(void)
 	if (sh->got[64] < 1)
 		sh->done = -1;
 	ready();
+	/* let the other take it before both die */
+	if (!WAIT_UNTIL(sh->got[64] == 2))
+		_exit(1);
 	group_signal("t", 9);
 	sh->done = 2;
 }
