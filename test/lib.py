@@ -100,7 +100,8 @@ def wait_until(seconds, condition, what="the condition"):
         if got:
             return got
         if time.monotonic() > deadline:
-            raise Failed("after %g s still waiting for %s" % (seconds, what))
+            raise Failed("after %g s still waiting for %s" % (
+                seconds, what() if callable(what) else what))
         time.sleep(pause)
         pause = min(pause * 1.5, 0.02)
 

@@ -19,7 +19,7 @@ extern const unsigned char cpt_arch_code[], cpt_arch_code_end[];
 extern const unsigned char cpt_arch_code_single[], cpt_arch_code_batch[], cpt_arch_code_stopped[],
 	cpt_arch_code_resume[];
 /* size of the block behind the code that holds the way back: mask and registers */
-#define CPT_ARCH_RESUME_BYTES 160
+#define CPT_ARCH_RESUME_BYTES 176
 
 /** cpt_arch_native - false for a task of another width (32 bit) */
 bool cpt_arch_native(const struct cpt_regs *r);
@@ -32,8 +32,13 @@ void cpt_arch_enter_single(struct cpt_regs *r, uint64_t code, uint32_t nr, const
 int64_t cpt_arch_single_ret(const struct cpt_regs *r);
 uint64_t cpt_arch_pc(const struct cpt_regs *r);
 uint64_t cpt_arch_sp(const struct cpt_regs *r);
-/** cpt_arch_resume_block - what the code needs to get back to @own context by itself */
-void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask,
+/**
+ * cpt_arch_resume_block - what the code needs to get back to @own context by itself
+ * @scratch, @size: a mapping that it removes on the way; 0 bytes: none;
+ *                  CPT_ARCH_SCRATCH_RETURNED: the one that the single call returned
+ */
+#define CPT_ARCH_SCRATCH_RETURNED UINT64_MAX
+void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask, uint64_t scratch, uint64_t size,
 			   unsigned char block[CPT_ARCH_RESUME_BYTES]);
 
 /* ---- interrupted system calls ---------------------------------------- */

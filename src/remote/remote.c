@@ -115,6 +115,8 @@ int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err)
 	if (set_regs(r->tid, &r->regs, err) && err->sys != ESRCH)
 		return -1;
 	r->masked = false;
+	if (r->mm && r->mm->inside == r)
+		r->mm->inside = NULL;
 	return 0;
 }
 
@@ -140,23 +142,32 @@ static int hold_signals(struct cpt_remote *r, struct cpt_err *err)
 	return 0;
 }
 
-/* The way back must stand before the task is let run. */
-static int arm_way_back(struct cpt_remote *r, struct cpt_err *err)
+/*
+ * The way back must stand before the task is let run; it also takes the
+ * scratch mapping away. @mapping: the call to be made maps one of this size.
+ */
+static int arm_way_back(struct cpt_remote *r, size_t mapping, struct cpt_err *err)
 {
 	unsigned char block[CPT_ARCH_RESUME_BYTES] __attribute__((aligned(16)));
 	off_t at = (off_t)r->mm->code + (cpt_arch_code_end - cpt_arch_code);
+	struct cpt_remote *other = r->mm->inside;
 
 	if (r->exitkill)
 		return 0;
-	cpt_arch_resume_block(&r->regs, r->sigmask, block);
+	if (other && other != r && cpt_remote_settle(other, err))
+		return -1;
+	cpt_arch_resume_block(&r->regs, r->sigmask,
+			      mapping ? CPT_ARCH_SCRATCH_RETURNED : r->mm->scratch,
+			      mapping ? mapping : r->mm->scratch ? r->mm->size : 0, block);
 	if (cpt_pwrite_all(r->mm->mem, block, sizeof(block), at))
 		return cpt_fail_sys(err, "task %d: write the way back", r->tid);
+	r->mm->inside = r;
 	return 0;
 }
 
-static int let_run(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err *err)
+static int let_run(struct cpt_remote *r, struct cpt_regs *regs, size_t mapping, struct cpt_err *err)
 {
-	if (hold_signals(r, err) || arm_way_back(r, err) || set_regs(r->tid, regs, err))
+	if (hold_signals(r, err) || arm_way_back(r, mapping, err) || set_regs(r->tid, regs, err))
 		return -1;
 	if (ptrace(PTRACE_CONT, r->tid, 0, 0))
 		return cpt_fail_sys(err, "task %d: continue", r->tid);
@@ -195,7 +206,7 @@ static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int6
 
 	cpt_arch_enter_single(&regs, r->mm->code, nr, arg, r->ns_tgid, r->ns_tid,
 			      r->stop_signal, cpt_arch_sp(&r->regs));
-	if (let_run(r, &regs, err) || wait_end(r, &regs, err))
+	if (let_run(r, &regs, nr == SYS_mmap ? arg[1] : 0, err) || wait_end(r, &regs, err))
 		return -1;
 	*ret = cpt_arch_single_ret(&regs);
 	return 0;
@@ -375,7 +386,7 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 		return -1;
 	cpt_arch_enter_batch(&regs, r->mm->code, r->mm->scratch, b->ncalls, r->ns_tgid, r->ns_tid,
 			     r->stop_signal, cpt_arch_sp(&r->regs));
-	return let_run(r, &regs, err);
+	return let_run(r, &regs, 0, err);
 }
 
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)

@@ -112,6 +112,11 @@ struct cpt_remote_mm {
 	uint64_t code;		/* where the batch code stands in the task */
 	uint64_t scratch;	/* 0: none yet */
 	size_t size;
+	/*
+	 * The thread that stands in the code: there is one way back for all, and
+	 * it is his. Who enters after him puts him back first.
+	 */
+	struct cpt_remote *inside;
 };
 
 struct cpt_remote {

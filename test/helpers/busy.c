@@ -90,7 +90,7 @@ static void echo(void)
 /* takes timer signals while it sleeps in a restarted read */
 static void ticker(void)
 {
-	struct sigaction act = { .sa_handler = ticks, .sa_flags = SA_RESTART };
+	struct sigaction act = { .sa_handler = ticks, .sa_flags = SA_RESTART | SA_NODEFER };
 	struct itimerval every = { { 0, 2000 }, { 0, 2000 } };
 	int p[2];
 	char c;

@@ -107,7 +107,7 @@ static void restart_by_hand(struct user_regs_struct *gp)
 	}
 }
 
-void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask,
+void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask, uint64_t scratch, uint64_t size,
 			   unsigned char block[CPT_ARCH_RESUME_BYTES])
 {
 	struct user_regs_struct gp = own->gp;
@@ -134,6 +134,8 @@ void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask,
 	b[16] = gp.eflags;
 	b[17] = gp.rsp;
 	b[18] = gp.rip;
+	b[19] = scratch;
+	b[20] = size;
 }
 
 void cpt_arch_step_syscall(struct cpt_regs *r, uint64_t insn, uint32_t nr, const uint64_t arg[6])

@@ -25,6 +25,7 @@
 #define CALL_RET 56
 #define CALL_SIZE 64
 
+#define NR_munmap 11
 #define NR_rt_sigprocmask 14
 #define NR_tgkill 234
 
@@ -75,7 +76,16 @@ stop:	mov	%r13d, %edi
 cpt_arch_code_stopped:
 	nop
 cpt_arch_code_resume:
-	lea	block(%rip), %rsi
+	/* the scratch mapping goes; -1: the one that the single call has made */
+	mov	block + 160(%rip), %rsi
+	test	%rsi, %rsi
+	jz	3f
+	mov	block + 152(%rip), %rdi
+	cmp	$-1, %rdi
+	cmove	%rbp, %rdi
+	mov	$NR_munmap, %eax
+	syscall
+3:	lea	block(%rip), %rsi
 	xor	%edx, %edx
 	mov	$2, %edi			/* SIG_SETMASK */
 	mov	$8, %r10d
