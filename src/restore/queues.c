@@ -7,6 +7,9 @@
  */
 #include "restore/unix.h"
 
+#include <stddef.h>
+#include <sys/un.h>
+
 #define SEND_BUFFER (64 << 20)
 
 /* credentials and descriptors of a message */
@@ -57,10 +60,12 @@ static ssize_t send_it(int fd, const struct msghdr *h)
 	return n;
 }
 
-static int put_message(struct cpt_restore *r, const Cpt__UnixMessage *m, int from, struct cpt_err *err)
+/* @to: NULL where @from is connected to */
+static int put_message(struct cpt_restore *r, const Cpt__UnixMessage *m, int from, struct sockaddr_un *to, socklen_t len,
+		       struct cpt_err *err)
 {
 	struct iovec iov = { m->data.data, m->data.len };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr h = { .msg_name = to, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
 	if (add_control(r, m, &h, err))
@@ -75,21 +80,22 @@ static int put_message(struct cpt_restore *r, const Cpt__UnixMessage *m, int fro
 	return 0;
 }
 
-/* a datagram of a nameless sender that is gone, or of one that is not connected to us */
+/* from a socket that is not connected to @o: its own sender, or a nameless one that is gone */
 static int put_datagram(struct cpt_restore *r, const Cpt__Object *o, const Cpt__UnixMessage *m, struct cpt_err *err)
 {
 	const Cpt__UnixSocket *u = o->unix_socket;
-	CPT_AUTO(fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	const char *path = cpt_unix_has_path(u) ? cpt_unix_name(r, u) : NULL;
+	size_t len = path ? strlen(path) + 1 : u->name.len;
+	CPT_AUTO(fd) int nameless = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int from = m->has_sender ? cpt_restore_object_fd(r, m->sender) : nameless;
 
-	if (fd < 0)
+	if (from < 0)
 		return cpt_fail_sys(err, "socket");
-	if (m->has_sender)
-		return cpt_fail(err, CPT_UNSUPPORTED, "a datagram waits in it whose sender is connected to another socket");
-	if (!u->has_name || u->stale)
+	if (!u->has_name || u->stale || len > sizeof(to.sun_path))
 		return cpt_fail(err, CPT_UNSUPPORTED, "a datagram waits in it, and it has no name to send it to");
-	if (cpt_unix_at_name(fd, &u->name, u->folder, connect, err))
-		return -1;
-	return put_message(r, m, fd, err);
+	memcpy(to.sun_path, path ? path : (const char *)u->name.data, len);
+	return put_message(r, m, from, &to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len), err);
 }
 
 /* whoever is connected to @o and may have sent it, or -1 */
@@ -110,7 +116,7 @@ static int fill(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err
 		const Cpt__UnixMessage *m = o->unix_socket->queue[i];
 		int from = sender_of(r, o, m);
 
-		if (from >= 0 ? put_message(r, m, from, err) : put_datagram(r, o, m, err))
+		if (from >= 0 ? put_message(r, m, from, NULL, 0, err) : put_datagram(r, o, m, err))
 			return -1;
 	}
 	return 0;
