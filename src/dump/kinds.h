@@ -42,6 +42,7 @@ struct cpt_task {			/* one process */
 	struct cpt_stat stat;
 	char comm[CPT_COMM];		/* printable */
 	bool zombie;
+	bool stop_told;			/* stopped, and its parent has waited for that */
 	struct cpt_task *parent;	/* inside the group, else NULL */
 	struct cpt_thread *threads;	/* [0] is the leader */
 	unsigned nthreads;

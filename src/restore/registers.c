@@ -132,16 +132,10 @@ int cpt_restore_leave(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err
 	return 0;
 }
 
-/*
- * One that is to stand stopped gets its SIGSTOP as the signal it is let go
- * with, before anything that is pending can act.
- */
 int cpt_restore_detach(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
-	bool stopped = t->img->state == CPT__TASK_STATE__STOPPED;
-
 	for (unsigned i = 0; i < t->nthreads; i++)
-		if (ptrace(PTRACE_DETACH, t->threads[i].tid, 0, stopped && !i ? SIGSTOP : 0))
+		if (ptrace(PTRACE_DETACH, t->threads[i].tid, 0, 0))
 			return cpt_fail_sys(err, "task %d (%s): let go", t->threads[i].tid, t->comm);
 	return 0;
 }

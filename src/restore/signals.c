@@ -10,7 +10,6 @@
 
 #include <signal.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 /* ---- actions ---------------------------------------------------------- */
 
@@ -85,30 +84,10 @@ static int send(struct cpt_restore *r, const struct cpt_rtask *t, struct cpt_rth
 	return 0;
 }
 
-/* Children that were made only to have ended have told their parent, once more. */
-static int forget_ended(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
-{
-	const uint64_t chld = CPT_SIGBIT(SIGCHLD);
-	const struct timespec now = { 0 };
-	struct cpt_batch *b = &r->batch;
-	bool any = false;
-
-	for (unsigned i = 0; i < t->nchildren && !any; i++)
-		any = t->children[i]->img->state == CPT__TASK_STATE__ZOMBIE;
-	if (!any)
-		return 0;
-	cpt_batch_reset(b);
-	CPT_TRY(b, rt_sigtimedwait, CPT_DATA(cpt_batch_data(b, &chld, sizeof(chld))), CPT_NUM(0),
-		CPT_DATA(cpt_batch_data(b, &now, sizeof(now))), CPT_NUM(8));
-	return cpt_batch_run(&t->threads[0].remote, b, err);
-}
-
 static int send_all(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
 	const Cpt__Signals *s = t->img->signals;
 
-	if (forget_ended(r, t, err))
-		return -1;
 	if (s && s->n_pending && send(r, t, &t->threads[0], true, s->pending, s->n_pending, err))
 		return -1;
 	for (unsigned k = 0; k < t->nthreads; k++) {
