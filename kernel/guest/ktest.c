@@ -1516,7 +1516,7 @@ static void over_suspend(const char *test)
 	freeze_wait("t");
 	n = sh->n;
 	b = sh->busy;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2; i++) {
 		power_down(test);
 		o = *outside;
 		REQUIRE(WAIT_UNTIL(*outside > o + 200), "others do not run on");
