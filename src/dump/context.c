@@ -11,9 +11,14 @@
  */
 #include "dump/engine.h"
 
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
 
 /* include/linux/errno.h: never seen by programs, but by tracers */
 #define ERESTARTNOHAND 514
@@ -74,11 +79,52 @@ static bool sleeps(long nr)
 	return nr == SYS_nanosleep || nr == SYS_clock_nanosleep;
 }
 
+/* include/uapi/linux/ptrace.h: struct ptrace_rseq_configuration */
+struct rseq_config {
+	uint64_t pointer;
+	uint32_t size, signature, flags, pad;
+};
+
 /* include/uapi/linux/rseq.h: struct rseq_cs */
 struct rseq_section {
 	uint32_t version, flags;
 	uint64_t start_ip, post_commit_offset, abort_ip;
 };
+
+/*
+ * A thread stopped inside a restartable sequence would be sent to its abort
+ * handler on the way back to it; the kernel forgets that when other code (a
+ * batch) runs in between, so it is done here.
+ */
+static void abort_rseq(struct cpt_remote *r)
+{
+	struct rseq_config c = { 0 };
+	struct rseq_section cs;
+	uint64_t at = 0, pc = cpt_arch_pc(&r->regs);
+	struct iovec here = { &at, sizeof(at) }, there = { NULL, sizeof(at) };
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, r->tid, sizeof(c), &c) < 0 || !c.pointer)
+		return;
+	there.iov_base = (void *)(uintptr_t)(c.pointer + 8);
+	if (process_vm_readv(r->tid, &here, 1, &there, 1, 0) != sizeof(at) || !at)
+		return;
+	here = (struct iovec){ &cs, sizeof(cs) };
+	there = (struct iovec){ (void *)(uintptr_t)at, sizeof(cs) };
+	if (process_vm_readv(r->tid, &here, 1, &there, 1, 0) != sizeof(cs))
+		return;
+	if (pc - cs.start_ip < cs.post_commit_offset)
+		cpt_arch_set_pc(&r->regs, cs.abort_ip);
+}
+
+void cpt_dump_hold_context(struct cpt_remote *r)
+{
+	struct cpt_syscall s;
+
+	cpt_arch_syscall(&r->regs, &s);
+	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr))
+		cpt_arch_set_result(&r->regs, -ERESTARTNOHAND);
+	abort_rseq(r);
+}
 
 int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
 		     struct cpt_regs *ret, struct cpt_err *err)
@@ -87,8 +133,6 @@ int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *
 	struct cpt_syscall s;
 
 	cpt_arch_syscall(&r->regs, &s);
-	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr))
-		cpt_arch_set_result(&r->regs, -ERESTARTNOHAND);	/* this kernel is to go on so as well */
 	*ret = r->regs;
 	if (!s.inside || (s.ret != -ERESTART_RESTARTBLOCK && s.ret != -EINTR && s.ret != -ERESTARTNOHAND))
 		return 0;
@@ -99,25 +143,4 @@ int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *
 	if (s.ret == -ERESTART_RESTARTBLOCK)
 		cpt_arch_set_result(ret, -ERESTARTNOHAND);
 	return 0;
-}
-
-/*
- * A thread stopped inside a restartable sequence would be sent to its abort
- * handler on the way back to it; the kernel forgets that when other code (a
- * batch) runs in between, so it is done here.
- */
-void cpt_dump_abort_rseq(struct cpt_thread *th, uint64_t rseq)
-{
-	struct rseq_section cs;
-	uint64_t at = 0, pc = cpt_arch_pc(&th->remote.regs);
-	struct iovec here = { &at, sizeof(at) }, there = { (void *)(uintptr_t)(rseq + 8), sizeof(at) };
-
-	if (!rseq || process_vm_readv(th->tid, &here, 1, &there, 1, 0) != sizeof(at) || !at)
-		return;
-	here = (struct iovec){ &cs, sizeof(cs) };
-	there = (struct iovec){ (void *)(uintptr_t)at, sizeof(cs) };
-	if (process_vm_readv(th->tid, &here, 1, &there, 1, 0) != sizeof(cs))
-		return;
-	if (pc - cs.start_ip < cs.post_commit_offset)
-		cpt_arch_set_pc(&th->remote.regs, cs.abort_ip);
 }

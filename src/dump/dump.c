@@ -290,10 +290,12 @@ static void count(struct cpt_dump *d)
 
 static int dump(struct cpt_dump *d, struct cpt_err *err)
 {
-	if (begin(d, err))
+	if (begin(d, err) || put_header(d, err))
+		return -1;
+	if (d->opt->after == CPT_AFTER_RUN && !d->checking && !d->was_frozen && cpt_dump_precopy(d, err))
 		return -1;
 	cpt_dump_sleeps(d);
-	if (cpt_dump_stop(d, err) || put_header(d, err) || collect(d, err))
+	if (cpt_dump_stop(d, err) || collect(d, err))
 		return -1;
 	if (d->checking)
 		return 0;
@@ -304,6 +306,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		if (cpt_dump_release(d, err))
 			return -1;
 		d->stats.pause_ns = cpt_now_ns() - d->stop_began;
+		cpt_dump_precopy_free(d);
 		count(d);
 		cpt_dump_forget(d);
 	}
@@ -347,6 +350,7 @@ static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_sta
 		*err = later;
 		rc = -1;
 	}
+	cpt_dump_precopy_free(&d);
 	if (!rc && d.img)
 		cpt_guard_success(&d.guard);
 	cpt_guard_undo(&d.guard);

@@ -16,6 +16,10 @@ int cpt_dump_kill(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_forget - free the list of tasks */
 void cpt_dump_forget(struct cpt_dump *d);
 
+/** cpt_dump_stop_signal - one that the task ignores, to end its batches; cpt_dump_seize_options - PTRACE_O_… */
+int cpt_dump_stop_signal(const struct cpt_status *s);
+unsigned long cpt_dump_seize_options(const struct cpt_status *s);
+
 /* tasks.c: who is in the group, and who they are to each other */
 int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_relatives - parents, zombies; all are stopped */
@@ -24,6 +28,13 @@ int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *er
 
 /* mm.c: mappings; called before anything is mapped into the task */
 int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+
+/* precopy.c: copy while the group runs */
+int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_precopy_free - take the write protection away; when the group runs again */
+void cpt_dump_precopy_free(struct cpt_dump *d);
+/** cpt_precopy_watches - is this mapping watched by our own userfaultfd? */
+bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start);
 
 /* memory.c: the content of address spaces */
 int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
@@ -43,7 +54,11 @@ void cpt_dump_time_left(struct cpt_dump *d, struct cpt_thread *th, struct cpt_sy
 int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
 		     struct cpt_regs *ret, struct cpt_err *err) CPT_CHECKED;
 
-/** cpt_dump_abort_rseq - if stopped inside a restartable sequence, go on at its abort handler */
-void cpt_dump_abort_rseq(struct cpt_thread *th, uint64_t rseq);
+/**
+ * cpt_dump_hold_context - a stop must not show: a call that gives up at any
+ * interruption is made again, a restartable sequence is aborted. Right after
+ * the stop, before batches.
+ */
+void cpt_dump_hold_context(struct cpt_remote *r);
 
 #endif

@@ -71,6 +71,8 @@ struct cpt_dump {
 	bool checking;			/* cpt_check(): nothing is written */
 	bool was_frozen;		/* before we came */
 	bool end_frozen;		/* the group is to be frozen when its tasks are let go */
+	struct cpt_precopy *precopies;	/* private to precopy.c */
+	size_t nprecopies, cap_precopies;
 	struct cpt_sleep *sleeps;	/* private to sleeps.c */
 	size_t nsleeps, cap_sleeps;
 	uint64_t sleeps_looked_at;	/* CLOCK_MONOTONIC, ns */

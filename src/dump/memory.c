@@ -19,6 +19,7 @@
 #define PM_SWAP (1ULL << 62)
 #define PM_FILE (1ULL << 61)		/* page of a file or of shared memory */
 #define PM_GUARD (1ULL << 58)
+#define PM_UFFD_WP (1ULL << 57)		/* not written to since it was protected */
 #define PM_EXCLUSIVE (1ULL << 56)	/* mapped nowhere else */
 #define PM_PFN ((1ULL << 55) - 1)
 #define NO_SLOT UINT64_MAX
@@ -130,6 +131,7 @@ struct scan {
 	struct cpt_task *t;
 	const struct cpt_known *parent;	/* pagemap and slots of the parent, or NULL */
 	struct cpt_known *known;	/* of this one, if it has children */
+	const struct cpt_precopy *pre;	/* copied while it ran, or NULL */
 	struct cpt_err *err;
 };
 
@@ -170,13 +172,31 @@ static bool may_be_shared(const struct cpt_dump_memory *m, uint64_t e)
 	return m->sharing && (e & PM_PRESENT) && !(e & PM_EXCLUSIVE) && (e & PM_PFN);
 }
 
+static bool unchanged(const struct scan *s, uint64_t vpn, uint64_t e, uint64_t *slot)
+{
+	return s->pre && (e & PM_UFFD_WP) && cpt_precopied(s->pre, vpn * CPT_PAGE, slot);
+}
+
+/* how many entries from here on were copied while the group ran, to slots in a row */
+static size_t copied_before(const struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, uint64_t *slot)
+{
+	uint64_t next;
+	size_t i;
+
+	if (!unchanged(s, vpn, e[0], slot))
+		return 0;
+	for (i = 1; i < n && has_content(s->m, e[i]) && unchanged(s, vpn + i, e[i], &next) && next == *slot + i; i++)
+		;
+	return i;
+}
+
 /* pages to be stored one after the other; stops at the first that is something else */
 static size_t fresh(const struct scan *s, uint64_t vpn, const uint64_t *e, size_t n)
 {
 	size_t i;
 	uint64_t slot;
 
-	for (i = 0; i < n && has_content(s->m, e[i]); i++)
+	for (i = 0; i < n && has_content(s->m, e[i]) && !unchanged(s, vpn + i, e[i], &slot); i++)
 		if (may_be_shared(s->m, e[i]) &&
 		    ((s->parent && same_as_parent(s, vpn + i, e + i, 1, &slot)) ||
 		     find_frame(&s->m->frames, e[i] & PM_PFN) != NO_SLOT))
@@ -197,9 +217,13 @@ static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, u
 		s->d->stats.pages_shared += count;
 		return count;
 	}
-	count = fresh(s, vpn, e, n);
-	if (store(s, vpn, count, slot))
-		return 0;
+	count = copied_before(s, vpn, e, n, slot);
+	s->d->stats.pages_unchanged += count;
+	if (!count) {
+		count = fresh(s, vpn, e, n);
+		if (store(s, vpn, count, slot))
+			return 0;
+	}
 	for (size_t i = 0; i < count; i++)
 		if (may_be_shared(s->m, e[i]))
 			remember_frame(&s->m->frames, e[i] & PM_PFN, *slot + i);
@@ -295,6 +319,7 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
+	s.pre = cpt_precopy_of(d, t->pid);
 	s.parent = t->parent ? t->parent->known : NULL;
 	if (t->has_children)
 		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
@@ -315,9 +340,16 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 
 /* ---- the whole dump -------------------------------------------------- */
 
+struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d)
+{
+	if (!d->memory)
+		d->memory = cpt_calloc(1, sizeof(*d->memory));
+	return d->memory;
+}
+
 int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err)
 {
-	struct cpt_dump_memory *m = d->memory = cpt_calloc(1, sizeof(*m));
+	struct cpt_dump_memory *m = cpt_dump_memory_of(d);
 	unsigned spaces = 0;
 
 	for (unsigned i = 0; i < d->ntasks; i++) {

@@ -61,6 +61,7 @@ struct cpt_run {
 	uint64_t at;			/* address, or offset in the file; bytes */
 	uint32_t npages;
 	bool shared;			/* some of it may be shared with another task */
+	bool running;			/* the task runs: what can't be read any more does not matter */
 };
 
 struct cpt_dump_memory {
@@ -76,12 +77,23 @@ struct cpt_dump_memory {
 	struct cpt_copiers *copiers;	/* threads, once there is much to do */
 };
 
+/** cpt_dump_memory_of - d->memory, made if need be */
+struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
+/** cpt_precopy_of - what was copied of a process while it ran, or NULL */
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid);
+/** cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since */
+bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot);
+
 /** cpt_scan_own - pages of [start, end) that have a content of their own, in a group where none can be shared */
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,
 		 struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on */
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+/** cpt_queue_running - the same of a task that runs */
+int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+/** cpt_queue_drain - returns when everything queued so far stands in the image */
+int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_file - the same from a file; @fd is duplicated when needed later */
 int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err) CPT_CHECKED;
 void cpt_queue_free(struct cpt_dump_memory *m);

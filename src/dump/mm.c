@@ -152,7 +152,8 @@ static int one_mapping(struct cpt_dump *d, struct cpt_task *t, const struct cpt_
 		       Cpt__Vma **ret, struct cpt_err *err)
 {
 	Cpt__Vma *m = *ret = cpt_arena_new(&d->arena, Cpt__Vma);
-	const char *no = is_special(v) ? NULL : why_not(v);
+	bool ours = v->flags & CPT_VM_UFFD && cpt_precopy_watches(d, t->pid, v->start);
+	const char *no = is_special(v) || ours ? NULL : why_not(v);
 
 	if (no)
 		cpt_refuse(d, t, "mapping %llx-%llx %.100s %s", (unsigned long long)v->start,

@@ -1,60 +1,55 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* own.c - PAGEMAP_SCAN: which pages have a content of their own, in ranges */
+/* own.c - memory of a process that shares none with others: ranges, not single pages */
 #include "dump/memory.h"
+#include "dump/scan.h"
 
-#include <sys/ioctl.h>
-
-/* include/uapi/linux/fs.h, Linux 6.7 */
-struct page_region {
-	uint64_t start, end, categories;
+struct own {
+	struct cpt_dump *d;
+	struct cpt_task *t;
+	const struct cpt_precopy *pre;
+	int pagemap;
+	uint64_t at;			/* so far */
 };
-struct pm_scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-#define PAGE_IS_FILE (1 << 2)
-#define PAGE_IS_PRESENT (1 << 3)
-#define PAGE_IS_SWAPPED (1 << 4)
-#define PAGE_IS_PFNZERO (1 << 5)
 
-static int queue_region(struct cpt_dump *d, struct cpt_task *t, const struct page_region *r, struct cpt_err *err)
+static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
-	uint64_t count = (r->end - r->start) / CPT_PAGE;
+	struct own *o = arg;
+	uint64_t count = (end - start) / CPT_PAGE;
 
-	cpt_pages_add(&d->memory->pages, r->start / CPT_PAGE, count, d->memory->next_slot);
-	return cpt_queue_memory(d, t->pid, r->start, count, err);
+	cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, count, o->d->memory->next_slot);
+	return cpt_queue_memory(o->d, o->t->pid, start, count, err);
+}
+
+/* What was copied while the group ran and not written to since. */
+static void keep(struct own *o, uint64_t start, uint64_t end)
+{
+	uint64_t slot;
+
+	for (; start < end; start += CPT_PAGE)
+		if (cpt_precopied(o->pre, start, &slot)) {
+			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, 1, slot);
+			o->d->stats.pages_unchanged++;
+		}
+}
+
+static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct own *o = arg;
+
+	keep(o, o->at, start);
+	o->at = end;
+	return cpt_scan(o->pagemap, start, end, CPT_SCAN_CONTENT, store, o, err);
 }
 
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,
 		 struct cpt_err *err)
 {
-	static struct page_region found[1024];
-	struct pm_scan_arg a = {
-		.size = sizeof(a), .start = start, .end = end,
-		.vec = (uintptr_t)found, .vec_len = CPT_COUNT(found),
-		/* anonymous, not the zero page, and either there or swapped out */
-		.category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-		.category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-	};
+	struct own o = { .d = d, .t = t, .pre = cpt_precopy_of(d, t->pid), .pagemap = pagemap, .at = start };
 
-	while (a.start < end) {
-		int n = ioctl(pagemap, PAGEMAP_SCAN, &a);
-
-		if (n < 0)
-			return cpt_fail_sys(err, "PAGEMAP_SCAN (Linux 6.7 or later is needed)");
-		for (int i = 0; i < n; i++)
-			if (queue_region(d, t, &found[i], err))
-				return -1;
-		/*
-		 * Not walk_end: when the last part of the walk fills the array
-		 * to the brim, the kernel (6.18) leaves there the end of the
-		 * part before, and pages would be found twice.
-		 */
-		if ((size_t)n < CPT_COUNT(found))
-			break;
-		a.start = found[n - 1].end;
-	}
+	if (!o.pre)
+		return cpt_scan(pagemap, start, end, CPT_SCAN_CONTENT, store, &o, err);
+	if (cpt_scan(pagemap, start, end, CPT_SCAN_WRITTEN, written, &o, err))
+		return -1;
+	keep(&o, o.at, end);
 	return 0;
 }

@@ -100,7 +100,7 @@ static ssize_t gather_mem(struct mem *m, const struct cpt_run *r, uint64_t at, v
  * the group would lose its sharing by being dumped. /proc/PID/mem does not
  * pin. It also reads, for a tracer, mappings without read permission.
  */
-static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
+static ssize_t gather_once(struct mem *m, const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
 {
 	struct iovec here = { buf, (size_t)CPT_MIN(r->npages - into, room) * CPT_PAGE };
 	uint64_t at = r->at + (uint64_t)into * CPT_PAGE;
@@ -113,6 +113,19 @@ static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uin
 		return gather_mem(m, r, at, buf, here.iov_len);
 	n = process_vm_readv(r->pid, &here, 1, &there, 1, 0);
 	return n < 0 && errno == EFAULT ? gather_mem(m, r, at, buf, here.iov_len) : n;
+}
+
+/* Memory of a task that runs may go at any moment; what was there is not needed then. */
+static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uint32_t room, void *buf)
+{
+	ssize_t n = gather_once(m, r, into, room, buf);
+
+	if (n > 0 || !r->running)
+		return n;
+	n = gather_once(m, r, into, 1, buf);
+	if (n <= 0)
+		memset(buf, 0, CPT_PAGE);
+	return CPT_PAGE;
 }
 
 /* what is on its way into the image */
@@ -372,6 +385,30 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
 {
 	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = d->memory->sharing }, count, err);
+}
+
+int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
+{
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = d->memory->sharing,
+					  .running = true }, count, err);
+}
+
+int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_copiers *c;
+	int rc;
+
+	if (flush(d, err))
+		return -1;
+	c = d->memory->copiers;
+	if (!c)
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	while (c->njobs || c->running)
+		pthread_cond_wait(&c->room, &c->lock);
+	rc = close_done(c, err);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
 }
 
 int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err)

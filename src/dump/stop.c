@@ -26,7 +26,7 @@ static int deadline_ms(const struct cpt_dump *d)
 }
 
 /* Signals that a task ignores come and go unnoticed: one of these ends its batches. */
-static int pick_stop_signal(const struct cpt_status *s)
+int cpt_dump_stop_signal(const struct cpt_status *s)
 {
 	static const int ignored_by_default[] = { SIGURG, SIGWINCH, SIGCHLD };
 	uint64_t pending = s->sig_pending | s->shared_pending;
@@ -43,11 +43,16 @@ static int pick_stop_signal(const struct cpt_status *s)
 	return SIGURG;		/* handled, but the tracer swallows it as long as it lives */
 }
 
+unsigned long cpt_dump_seize_options(const struct cpt_status *s)
+{
+	return s->seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
+}
+
 static int seize_all(struct cpt_dump *d, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++) {
 		struct cpt_task *t = &d->tasks[i];
-		unsigned long options = t->status.seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
+		unsigned long options = cpt_dump_seize_options(&t->status);
 
 		for (unsigned k = 0; k < t->nthreads; k++) {
 			if (cpt_remote_seize(t->threads[k].tid, options, err))
@@ -70,8 +75,9 @@ static int wait_thread(struct cpt_task *t, struct cpt_thread *th, int patience_m
 		return -1;
 	r->ns_tgid = t->status.ns_tgid;
 	r->ns_tid = th->tid == t->pid ? t->status.ns_pid : th->tid;
-	r->stop_signal = pick_stop_signal(&t->status);
+	r->stop_signal = cpt_dump_stop_signal(&t->status);
 	th->stopped = true;
+	cpt_dump_hold_context(r);
 	if (!cpt_arch_native(&r->regs))
 		return cpt_fail(err, CPT_UNSUPPORTED,
 				"task %d (%s) is a 32-bit program: only native ones can be dumped", th->tid, t->comm);

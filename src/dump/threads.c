@@ -31,7 +31,6 @@ static int rseq(struct cpt_thread *th, struct cpt_err *err)
 	th->img->rseq = c.pointer;
 	th->img->rseq_len = c.size;
 	th->img->rseq_signature = c.signature;
-	cpt_dump_abort_rseq(th, c.pointer);
 	return 0;
 }
 

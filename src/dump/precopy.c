@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * precopy.c - copy memory while the group runs, so that little is left for the pause
+ *
+ * Large private memory is write-protected asynchronously (userfaultfd
+ * WP_ASYNC, Linux 6.7): the kernel lets every write through and notes it.
+ * What was written since it was copied is copied again, until it is little or
+ * no longer gets less. In the pause only the rest is left.
+ *
+ * The userfaultfd is made by the task and fetched from it; the task keeps
+ * nothing. When cptool closes it, or dies, the kernel takes the protection
+ * away. All of this is best effort: a process for which it does not work is
+ * copied in the pause.
+ */
+#include "dump/memory.h"
+#include "dump/scan.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#define WORTH_KIB (16 * 1024)		/* resident memory below this is copied in the pause */
+#define RANGE_MIN (1UL << 20)		/* bytes of a mapping */
+#define ROUNDS 8
+#define FEW_PAGES 512			/* left over for the pause */
+#define STOP_MS 200
+#define NO_SLOT UINT64_MAX
+
+/* include/uapi/linux/userfaultfd.h */
+struct uffdio_api_arg {
+	uint64_t api, features, ioctls;
+};
+struct uffdio_register_arg {
+	uint64_t start, len, mode, ioctls;
+};
+#define UFFD_USER_MODE_ONLY 1
+#define UFFD_API_MAGIC 0xaa
+#define UFFDIO_API_CALL _IOWR(0xaa, 0x3f, struct uffdio_api_arg)
+#define UFFDIO_REGISTER_CALL _IOWR(0xaa, 0x00, struct uffdio_register_arg)
+#define UFFD_MODE_WP 2
+#define UFFD_WP (1 << 0)
+#define UFFD_WP_UNPOPULATED (1 << 13)
+#define UFFD_WP_ASYNC (1 << 15)
+
+struct range {
+	uint64_t start, end;
+	uint64_t *slot;			/* one a page; NO_SLOT: not copied */
+};
+
+struct cpt_precopy {
+	pid_t pid;
+	int uffd, pagemap;
+	struct range *ranges;
+	size_t n, cap;
+	uint64_t vdso_end;
+};
+
+/* ---- arming ---------------------------------------------------------- */
+
+static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err *err)
+{
+	struct cpt_vma v;
+	char path[32], *text;
+	int got;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", p->pid);
+	if (cpt_read_at(AT_FDCWD, path, &d->maps, err))
+		return -1;
+	text = d->maps.data;
+	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
+		if (strcmp(v.path, "[vdso]") == 0)
+			p->vdso_end = v.end;
+		if (v.ino || v.flags & CPT_VM_SHARED || !(v.prot & PROT_WRITE) ||
+		    v.end - v.start < RANGE_MIN || strncmp(v.path, "[v", 2) == 0)
+			continue;
+		CPT_GROW(p->ranges, p->n, p->cap);
+		p->ranges[p->n++] = (struct range){ v.start, v.end, NULL };
+	}
+	return got;
+}
+
+/* The task makes the descriptor, cptool fetches it, the task closes its own. */
+static int fetch_uffd(struct cpt_dump *d, struct cpt_remote *r, struct cpt_precopy *p, struct cpt_err *err)
+{
+	CPT_AUTO(fd) int pidfd = cpt_pidfd_open(p->pid, 0);
+	struct cpt_batch *b = &d->batch;
+	size_t made;
+	int fd;
+
+	if (pidfd < 0)
+		return cpt_fail_sys(err, "pidfd of task %d", p->pid);
+	cpt_batch_reset(b);
+	made = CPT_CALL(b, userfaultfd, CPT_NUM(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY));
+	if (cpt_batch_run(r, b, err))
+		return -1;
+	fd = (int)cpt_batch_ret(b, made);
+	p->uffd = cpt_pidfd_getfd(pidfd, fd);
+	if (p->uffd < 0)
+		cpt_fail_sys(err, "fetch a descriptor of task %d", p->pid);
+	cpt_batch_reset(b);
+	CPT_CALL(b, close, CPT_NUM(fd));
+	return cpt_batch_run(r, b, err) || p->uffd < 0 ? -1 : 0;
+}
+
+/* One thread stops for some hundred microseconds; the others of the process run on. */
+static int make_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_status *s, struct cpt_err *err)
+{
+	struct cpt_remote_mm mm = { .mem = -1 };
+	struct cpt_remote r = { .mm = &mm, .ns_tgid = s->ns_tgid, .ns_tid = s->ns_pid,
+				.stop_signal = cpt_dump_stop_signal(s) };
+	struct cpt_err second = { 0 };
+	int rc;
+
+	if (cpt_remote_seize(p->pid, cpt_dump_seize_options(s), err))
+		return -1;
+	rc = cpt_remote_stopped(p->pid, STOP_MS, &r, err);
+	if (rc)
+		return rc < 0 ? -1 : cpt_fail_errno(err, ESRCH, "task %d has ended", p->pid);
+	cpt_dump_hold_context(&r);
+	rc = cpt_remote_open(&r, p->vdso_end, err) || fetch_uffd(d, &r, p, err) ? -1 : 0;
+	if (cpt_remote_close(&r, &second) | cpt_remote_detach(&r, &second)) {
+		*err = second;
+		rc = -1;
+	}
+	return rc;
+}
+
+static int protect(struct cpt_precopy *p, struct cpt_err *err)
+{
+	struct uffdio_api_arg api = { UFFD_API_MAGIC, UFFD_WP | UFFD_WP_UNPOPULATED | UFFD_WP_ASYNC, 0 };
+	size_t k = 0;
+
+	if (ioctl(p->uffd, UFFDIO_API_CALL, &api))
+		return cpt_fail_sys(err, "asynchronous write protection (Linux 6.7 or later)");
+	for (size_t i = 0; i < p->n; i++) {
+		struct range *g = &p->ranges[i];
+		struct uffdio_register_arg reg = { g->start, g->end - g->start, UFFD_MODE_WP, 0 };
+		uint64_t pages = (g->end - g->start) / CPT_PAGE;
+
+		if (ioctl(p->uffd, UFFDIO_REGISTER_CALL, &reg))
+			continue;	/* gone meanwhile, or somebody else's */
+		g->slot = mmap(NULL, pages * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (g->slot == MAP_FAILED)
+			return cpt_fail_sys(err, "room for %llu page numbers", (unsigned long long)pages);
+		p->ranges[k++] = *g;
+	}
+	p->n = k;
+	return 0;
+}
+
+static void forget(struct cpt_precopy *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->ranges[i].slot && p->ranges[i].slot != MAP_FAILED)
+			munmap(p->ranges[i].slot, (p->ranges[i].end - p->ranges[i].start) / CPT_PAGE * 8);
+	free(p->ranges);
+	if (p->uffd >= 0)
+		close(p->uffd);
+	if (p->pagemap >= 0)
+		close(p->pagemap);
+}
+
+static bool worth_it(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
+{
+	struct cpt_err ignored;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return !cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) && !cpt_parse_status(d->buf.data, s, &ignored) &&
+	       s->vm_rss_kib >= WORTH_KIB && (s->state == 'R' || s->state == 'S') && !s->tracer;
+}
+
+static void arm(struct cpt_dump *d, pid_t pid)
+{
+	struct cpt_precopy p = { .pid = pid, .uffd = -1, .pagemap = -1 };
+	struct cpt_status s;
+	struct cpt_err err;
+	char path[32];
+
+	if (!worth_it(d, pid, &s))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
+	    make_uffd(d, &p, &s, &err) || protect(&p, &err)) {
+		cpt_info("task %d is copied in the pause: %s", pid, p.n ? err.text : "no large memory");
+		forget(&p);
+		return;
+	}
+	CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
+	d->precopies[d->nprecopies++] = p;
+}
+
+/* ---- rounds ---------------------------------------------------------- */
+
+struct round {
+	struct cpt_dump *d;
+	struct cpt_precopy *p;
+	struct range *g;
+	uint64_t pages;
+};
+
+static int copy_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct round *r = arg;
+	uint64_t count = (end - start) / CPT_PAGE, slot = r->d->memory->next_slot;
+
+	/* slots are kept + 1, so that fresh zeros mean none */
+	for (uint64_t i = 0; i < count; i++)
+		r->g->slot[(start - r->g->start) / CPT_PAGE + i] = slot + i + 1;
+	r->pages += count;
+	return cpt_queue_running(r->d, r->p->pid, start, count, err);
+}
+
+static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
+{
+	struct round r = { .d = d };
+
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		r.p = &d->precopies[i];
+		for (size_t k = 0; k < r.p->n; k++) {
+			r.g = &r.p->ranges[k];
+			if (cpt_scan(r.p->pagemap, r.g->start, r.g->end, CPT_SCAN_PROTECT, copy_region, &r, err)) {
+				if (err->sys != ESRCH && err->sys != EPERM && err->sys != EINVAL)
+					return -1;
+				r.g->end = r.g->start;	/* ended, or another mapping stands there now */
+			}
+		}
+	}
+	*pages = r.pages;
+	return cpt_queue_drain(d, err);
+}
+
+int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
+{
+	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
+	uint64_t pages = UINT64_MAX, before;
+	unsigned processes = 0;
+
+	if (cpt_group_list(&d->group, &tree, err))
+		return -1;
+	for (unsigned g = 0; g < tree.ngroups; g++)
+		for (unsigned i = 0; i < tree.groups[g].nprocs; i++)
+			arm(d, tree.groups[g].procs[i]);
+	if (!d->nprecopies)
+		return 0;
+	for (unsigned g = 0; g < tree.ngroups; g++)
+		processes += tree.groups[g].nprocs;
+	cpt_dump_memory_of(d)->sharing = processes > 1;
+	for (int round = 0; round < ROUNDS; round++) {
+		before = pages;
+		if (copy_round(d, &pages, err))
+			return cpt_within(err, "copy running memory");
+		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
+		if (pages <= FEW_PAGES || (round && pages > before - before / 4))
+			break;
+	}
+	return 0;
+}
+
+/* ---- in the pause ---------------------------------------------------- */
+
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->nprecopies; i++)
+		if (d->precopies[i].pid == pid)
+			return &d->precopies[i];
+	return NULL;
+}
+
+bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start)
+{
+	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
+
+	for (size_t i = 0; p && i < p->n; i++)
+		if (start >= p->ranges[i].start && start < p->ranges[i].end)
+			return true;
+	return false;
+}
+
+bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot)
+{
+	for (size_t i = 0; p && i < p->n; i++) {
+		const struct range *g = &p->ranges[i];
+
+		if (address >= g->start && address < g->end) {
+			*slot = g->slot[(address - g->start) / CPT_PAGE] - 1;
+			return *slot != NO_SLOT;
+		}
+	}
+	return false;
+}
+
+void cpt_dump_precopy_free(struct cpt_dump *d)
+{
+	for (size_t i = 0; i < d->nprecopies; i++)
+		forget(&d->precopies[i]);
+	free(d->precopies);
+	d->precopies = NULL;
+	d->nprecopies = d->cap_precopies = 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* scan.h - PAGEMAP_SCAN: ranges of pages of a certain kind (Documentation/admin-guide/mm/pagemap.rst) */
+#ifndef CPT_DUMP_SCAN_H
+#define CPT_DUMP_SCAN_H
+
+#include "base/base.h"
+
+enum cpt_scan {
+	CPT_SCAN_CONTENT,	/* private pages with a content of their own */
+	CPT_SCAN_PROTECT,	/* the same, written since the last such scan; write-protected again */
+	CPT_SCAN_WRITTEN,	/* whatever was written since, holes as well: the quickest */
+};
+typedef int (*cpt_scan_found)(void *arg, uint64_t start, uint64_t end, struct cpt_err *err);
+
+/** cpt_scan - call @found for each range in [start, end), ascending; stops when that fails */
+int cpt_scan(int pagemap, uint64_t start, uint64_t end, enum cpt_scan what, cpt_scan_found found,
+	     void *arg, struct cpt_err *err) CPT_CHECKED;
+
+#endif
