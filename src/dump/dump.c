@@ -306,7 +306,10 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		if (cpt_dump_release(d, err))
 			return -1;
 		d->stats.pause_ns = cpt_now_ns() - d->stop_began;
+		d->again = cpt_precopy_flags_changed(d);
 		cpt_dump_precopy_free(d);
+		if (d->again)
+			return cpt_fail_errno(err, EAGAIN, "mappings changed around the pause");
 		count(d);
 		cpt_dump_forget(d);
 	}
@@ -336,9 +339,11 @@ static void lower_nofile(rlim_t was)
 	}
 }
 
-static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_stats *ret, struct cpt_err *err)
+/* 1: to be done again, exactly */
+static int run_once(const struct cpt_dump_options *opt, bool checking, bool exact, struct cpt_stats *ret,
+		    struct cpt_err *err)
 {
-	struct cpt_dump d = { .opt = opt, .checking = checking, .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE };
+	struct cpt_dump d = { .opt = opt, .checking = checking, .exact_flags = exact, .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE };
 	uint64_t begin = cpt_now_ns();
 	rlim_t nofile = raise_nofile();
 	struct cpt_err later;
@@ -370,7 +375,14 @@ static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_sta
 		d.stats.pause_ns = d.stop_began ? cpt_now_ns() - d.stop_began : 0;
 	if (ret)
 		*ret = d.stats;
-	return rc;
+	return rc && d.again ? 1 : rc;
+}
+
+static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_stats *ret, struct cpt_err *err)
+{
+	int rc = run_once(opt, checking, false, ret, err);
+
+	return rc > 0 ? run_once(opt, checking, true, ret, err) : rc;
 }
 
 int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret, struct cpt_err *err)

@@ -33,8 +33,15 @@ int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT
 int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_precopy_free - take the write protection away; when the group runs again */
 void cpt_dump_precopy_free(struct cpt_dump *d);
+/** cpt_precopy_of - what was copied of a process while it ran, or NULL */
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid);
 /** cpt_precopy_watches - is this mapping watched by our own userfaultfd? */
 bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start);
+
+/** cpt_precopy_flags - flags of a mapping known from before the pause; false: smaps must be read */
+bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v);
+/** cpt_precopy_flags_changed - after the pause: those flags may have been others in it */
+bool cpt_precopy_flags_changed(struct cpt_dump *d);
 
 /* memory.c: the content of address spaces */
 int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;

@@ -71,6 +71,8 @@ struct cpt_dump {
 	bool checking;			/* cpt_check(): nothing is written */
 	bool was_frozen;		/* before we came */
 	bool end_frozen;		/* the group is to be frozen when its tasks are let go */
+	bool again;			/* this dump is worth nothing, another may be */
+	bool exact_flags;		/* smaps is read in the pause, whatever it costs */
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
 	struct cpt_sleep *sleeps;	/* private to sleeps.c */

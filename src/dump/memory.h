@@ -79,10 +79,11 @@ struct cpt_dump_memory {
 
 /** cpt_dump_memory_of - d->memory, made if need be */
 struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
-/** cpt_precopy_of - what was copied of a process while it ran, or NULL */
-const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid);
 /** cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since */
 bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot);
+
+/** cpt_precopied_run - how many pages from @start on have slots in a row (or none: *slot UINT64_MAX); at least 1 */
+uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot);
 
 /** cpt_scan_own - pages of [start, end) that have a content of their own, in a group where none can be shared */
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,

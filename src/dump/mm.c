@@ -187,20 +187,21 @@ static int one_mapping(struct cpt_dump *d, struct cpt_task *t, const struct cpt_
 
 /* ---- the address space ----------------------------------------------- */
 
-static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct cpt_err *err)
+/* 1: the flags of some mapping are not known from before the pause */
+static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, bool quick, struct cpt_err *err)
 {
-	struct cpt_vma v;
-	size_t cap = 0;
-	char *text;
-	int got;
 	CPT_AUTO(mem) Cpt__Vma **vmas = NULL;
+	struct cpt_vma v;
+	char *text = d->maps.data;
+	size_t cap = 0;
+	int got;
 
-	if (cpt_read_at(t->proc, "smaps", &d->maps, err))
-		return -1;
-	text = d->maps.data;
+	mm->n_vmas = 0;
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		if (strcmp(v.path, "[vsyscall]") == 0)
 			continue;
+		if (quick && !cpt_precopy_flags(d, t->pid, &v))
+			return 1;
 		CPT_GROW(vmas, mm->n_vmas, cap);
 		if (one_mapping(d, t, &v, &vmas[mm->n_vmas], err))
 			return -1;
@@ -208,6 +209,23 @@ static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct 
 	}
 	mm->vmas = cpt_arena_memdup(&d->arena, vmas, mm->n_vmas * sizeof(*vmas));
 	return got;
+}
+
+static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct cpt_err *err)
+{
+	int rc = 1;
+
+	if (cpt_precopy_of(d, t->pid)) {
+		if (cpt_read_at(t->proc, "maps", &d->maps, err))
+			return -1;
+		rc = parse_mappings(d, t, mm, true, err);
+	}
+	if (rc > 0) {
+		if (cpt_read_at(t->proc, "smaps", &d->maps, err))
+			return -1;
+		rc = parse_mappings(d, t, mm, false, err);
+	}
+	return rc;
 }
 
 static void landmarks(const struct cpt_stat *s, Cpt__Mm *mm)

@@ -23,13 +23,15 @@ static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 /* What was copied while the group ran and not written to since. */
 static void keep(struct own *o, uint64_t start, uint64_t end)
 {
-	uint64_t slot;
+	while (start < end) {
+		uint64_t slot, n = cpt_precopied_run(o->pre, start, end, &slot);
 
-	for (; start < end; start += CPT_PAGE)
-		if (cpt_precopied(o->pre, start, &slot)) {
-			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, 1, slot);
-			o->d->stats.pages_unchanged++;
+		if (slot != UINT64_MAX) {
+			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, n, slot);
+			o->d->stats.pages_unchanged += n;
 		}
+		start += n * CPT_PAGE;
+	}
 }
 
 static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)

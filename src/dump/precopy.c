@@ -51,8 +51,16 @@ struct range {
 	uint64_t *slot;			/* one a page; NO_SLOT: not copied */
 };
 
+/* flags of a mapping as they were shortly before the pause */
+struct flags {
+	uint64_t start, end;
+	unsigned flags;
+};
+
 struct cpt_precopy {
 	pid_t pid;
+	struct flags *flags;
+	size_t nflags, cap_flags;
 	int uffd, pagemap;
 	struct range *ranges;
 	size_t n, cap;
@@ -158,6 +166,7 @@ static void forget(struct cpt_precopy *p)
 		if (p->ranges[i].slot && p->ranges[i].slot != MAP_FAILED)
 			munmap(p->ranges[i].slot, (p->ranges[i].end - p->ranges[i].start) / CPT_PAGE * 8);
 	free(p->ranges);
+	free(p->flags);
 	if (p->uffd >= 0)
 		close(p->uffd);
 	if (p->pagemap >= 0)
@@ -193,6 +202,95 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	}
 	CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
 	d->precopies[d->nprecopies++] = p;
+}
+
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->nprecopies; i++)
+		if (d->precopies[i].pid == pid)
+			return &d->precopies[i];
+	return NULL;
+}
+
+/* ---- flags of mappings ----------------------------------------------- */
+
+/*
+ * /proc/PID/smaps tells the flags of a mapping, but walks all its pages: 15 ms
+ * for a GiB. For large processes it is read before the pause and after it;
+ * in the pause /proc/PID/maps must do. Flags that differ are told by the second
+ * reading, and the dump is made again with smaps read in the pause.
+ */
+static int read_flags(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err *err)
+{
+	struct cpt_vma v;
+	char path[32], *text;
+	int got;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", p->pid);
+	if (cpt_read_at(AT_FDCWD, path, &d->maps, err))
+		return -1;
+	p->nflags = 0;
+	text = d->maps.data;
+	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
+		CPT_GROW(p->flags, p->nflags, p->cap_flags);
+		p->flags[p->nflags++] = (struct flags){ v.start, v.end, v.flags };
+	}
+	return got;
+}
+
+static const struct flags *find_flags(const struct flags *f, size_t n, uint64_t start)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (f[mid].start < start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && f[lo].start == start ? &f[lo] : NULL;
+}
+
+bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v)
+{
+	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
+	const struct flags *f = p && p->nflags ? find_flags(p->flags, p->nflags, v->start) : NULL;
+
+	if (!f || f->end != v->end || (f->flags & CPT_VM_SHARED) != (v->flags & CPT_VM_SHARED))
+		return false;
+	v->flags = f->flags;
+	return true;
+}
+
+bool cpt_precopy_flags_changed(struct cpt_dump *d)
+{
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i], now = { .pid = p->pid };
+		struct cpt_err ignored;
+		bool changed = false;
+
+		if (p->nflags && !read_flags(d, &now, &ignored))
+			for (size_t k = 0; k < p->nflags && !changed; k++) {
+				const struct flags *f = find_flags(now.flags, now.nflags, p->flags[k].start);
+
+				changed = f && f->end == p->flags[k].end && f->flags != p->flags[k].flags;
+			}
+		free(now.flags);
+		if (changed)
+			return true;
+	}
+	return false;
+}
+
+static void read_all_flags(struct cpt_dump *d)
+{
+	struct cpt_err ignored;
+
+	for (size_t i = 0; !d->exact_flags && i < d->nprecopies; i++)
+		if (read_flags(d, &d->precopies[i], &ignored))
+			d->precopies[i].nflags = 0;
 }
 
 /* ---- rounds ---------------------------------------------------------- */
@@ -259,18 +357,11 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 		if (pages <= FEW_PAGES || (round && pages > before - before / 4))
 			break;
 	}
+	read_all_flags(d);
 	return 0;
 }
 
 /* ---- in the pause ---------------------------------------------------- */
-
-const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->nprecopies; i++)
-		if (d->precopies[i].pid == pid)
-			return &d->precopies[i];
-	return NULL;
-}
 
 bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start)
 {
@@ -280,6 +371,24 @@ bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start)
 		if (start >= p->ranges[i].start && start < p->ranges[i].end)
 			return true;
 	return false;
+}
+
+uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct range *g = &p->ranges[i];
+		uint64_t n = 1, most = (CPT_MIN(end, g->end) - start) / CPT_PAGE;
+		const uint64_t *s = &g->slot[(start - g->start) / CPT_PAGE];
+
+		if (start < g->start || start >= g->end)
+			continue;
+		*slot = s[0] - 1;
+		while (n < most && (s[0] ? s[n] == s[0] + n : !s[n]))
+			n++;
+		return n;
+	}
+	*slot = NO_SLOT;
+	return (end - start) / CPT_PAGE;
 }
 
 bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot)
