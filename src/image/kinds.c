@@ -44,6 +44,8 @@ const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type)
 	X(shared_memory, Cpt__SharedMemory)				\
 	X(signals, Cpt__Signals)					\
 	X(socket, Cpt__Socket)						\
+	X(task, Cpt__Task)						\
+	X(thread, Cpt__Thread)						\
 	X(thread_misc, Cpt__ThreadMisc)					\
 	X(thread_signals, Cpt__ThreadSignals)				\
 	X(timerfd, Cpt__Timerfd)					\
@@ -112,5 +114,5 @@ int cpt_img_check_messages(struct cpt_img *img, struct cpt_err *err)
 			if (check_record(img, list->at[n], refs, err))
 				return -1;
 	}
-	return 0;
+	return cpt_check_families(img, err);
 }

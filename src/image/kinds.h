@@ -52,9 +52,14 @@ int cpt_check_content(const Cpt__Pages *p, uint64_t size, struct cpt_err *err) C
 int cpt_check_sched(const Cpt__Sched *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_seccomp_filter(const Cpt__SeccompFilter *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_signals(const Cpt__Signals *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_task(const Cpt__Task *m, struct cpt_err *err) CPT_CHECKED;
+int cpt_check_thread(const Cpt__Thread *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_thread_misc(const Cpt__ThreadMisc *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_thread_signals(const Cpt__ThreadSignals *m, struct cpt_err *err) CPT_CHECKED;
 int cpt_check_timers(const Cpt__Timers *m, struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_check_families - all processes together; their messages are unpacked and sane */
+int cpt_check_families(const struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_kind_of - the message of a type of record; NULL if its payload is none */
 const ProtobufCMessageDescriptor *cpt_kind_of(enum cpt_record type);

@@ -70,7 +70,7 @@ int cpt_img_payload(const struct cpt_img *img, const struct cpt_found *f, void *
  * A few bytes can ask for many messages of many fields: more memory than this
  * times the length of the payload is no honest message.
  */
-#define INFLATE 512
+#define INFLATE 128
 #define INFLATE_FREE (64 * 1024)
 
 struct budget {

@@ -18,11 +18,9 @@ struct ref {
 	const ProtobufCMessageDescriptor *in;
 	const char *field;
 	enum target to;
-	bool zero;			/* 0 is no reference */
 };
 
 static const struct ref refs_known[] = {
-	{ &cpt__task__descriptor, "ppid", TO_TASK, true },
 	{ &cpt__task__descriptor, "cgroup", TO_CGROUP },
 	{ &cpt__task__descriptor, "mm", TO_MM },
 	{ &cpt__fd__descriptor, "object", TO_OBJECT },
@@ -104,49 +102,6 @@ static int collect_ids(struct cpt_img *img, struct cpt_refs *refs, enum target t
 	return 0;
 }
 
-static size_t place(const struct cpt_refs *refs, uint32_t pid)
-{
-	const uint32_t *at = bsearch(&pid, refs->known[TO_TASK].ids, refs->known[TO_TASK].n,
-				     sizeof(pid), by_number);
-
-	return at ? (size_t)(at - refs->known[TO_TASK].ids) : SIZE_MAX;
-}
-
-/* who is whose child, by place in the list of pids; SIZE_MAX: of nobody in the image */
-static size_t *parents(const struct cpt_img *img, const struct cpt_refs *refs)
-{
-	const struct cpt_found_list *list = &img->by_type[CPT_REC_TASK];
-	size_t *up = cpt_calloc(list->n, sizeof(*up));
-
-	for (size_t i = 0; i < list->n; i++) {
-		const ProtobufCMessage *m = img->records[list->at[i]].message;
-		uint32_t ppid = number(m, "ppid");
-
-		up[place(refs, number(m, "pid"))] = ppid ? place(refs, ppid) : SIZE_MAX;
-	}
-	return up;
-}
-
-/* from child to parent one always comes to an end; each process is passed once */
-static int check_families(struct cpt_img *img, struct cpt_refs *refs, struct cpt_err *err)
-{
-	size_t n = refs->known[TO_TASK].n;
-	CPT_AUTO(mem) size_t *up = parents(img, refs);
-	CPT_AUTO(mem) size_t *walk = cpt_calloc(n, sizeof(*walk));	/* the walk that passed it */
-
-	if (n && !refs->known[TO_TASK].ids[0])
-		return cpt_fail(err, CPT_BAD_IMAGE, "%s: there is a process 0", img->name);
-	for (size_t i = 0; i < n; i++)
-		for (size_t at = i; at != SIZE_MAX && !walk[at]; at = up[at]) {
-			walk[at] = i + 1;
-			if (up[at] != SIZE_MAX && walk[up[at]] == i + 1)
-				return cpt_fail(err, CPT_BAD_IMAGE,
-						"%s: process %u is its own ancestor",
-						img->name, refs->known[TO_TASK].ids[at]);
-		}
-	return 0;
-}
-
 int cpt_refs_collect(struct cpt_img *img, struct cpt_refs **ret, struct cpt_err *err)
 {
 	CPT_AUTO(refs) struct cpt_refs *refs = cpt_calloc(1, sizeof(*refs));
@@ -158,8 +113,6 @@ int cpt_refs_collect(struct cpt_img *img, struct cpt_refs **ret, struct cpt_err 
 	for (enum target to = 0; to < TARGETS; to++)
 		if (collect_ids(img, refs, to, err))
 			return -1;
-	if (check_families(img, refs, err))
-		return -1;
 	*ret = CPT_TAKE(refs, NULL);
 	return 0;
 }
@@ -198,7 +151,7 @@ int cpt_refs_check(const struct cpt_refs *refs, const ProtobufCMessage *m, struc
 		for (size_t k = 0; k < n; k++) {
 			uint32_t id = *(const uint32_t *)cpt_field_value(m, refs->fields[i], k);
 
-			if (!known(refs, ref->to, id) && !(ref->zero && !id))
+			if (!known(refs, ref->to, id))
 				return cpt_fail(err, CPT_BAD_IMAGE, "%s: there is no %s %u",
 						ref->field, targets[ref->to].what, id);
 		}

@@ -9,6 +9,8 @@
 #include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 /* ---- an image of one process, to be changed by the cases -------------------- */
 
@@ -18,13 +20,18 @@ struct world {
 	Cpt__Object objects[3];
 	Cpt__Mm mms[2];
 	Cpt__Task tasks[3];
+	Cpt__Thread threads[3], *leader[3], *leader2[2];
 	Cpt__Vma vma, *vmas[1];
 	Cpt__Pages pages;
 	Cpt__Fd fd, *fds[1];
 	Cpt__Files files;
 	Cpt__UnixMessage queued, *queue[1];
 	Cpt__UnixSocket socket;
+	Cpt__Socket generic;
+	Cpt__Regular regular;
+	Cpt__Pipe pipe;
 	uint64_t index[2], count[2], slot[2];
+	uint8_t registers[16];
 	uint32_t passed[2];
 };
 
@@ -51,6 +58,14 @@ static void init_records(struct world *w)
 		SET(w->tasks[i], state, CPT__TASK_STATE__ALIVE);
 		SET(w->tasks[i], cgroup, i % 2);
 		SET(w->tasks[i], mm, 10 + i % 2);
+		w->threads[i] = (Cpt__Thread)CPT__THREAD__INIT;
+		SET(w->threads[i], tid, i + 100);
+		w->threads[i].has_gp_regs = true;
+		w->threads[i].gp_regs.data = w->registers;
+		w->threads[i].gp_regs.len = sizeof(w->registers);
+		w->leader[i] = &w->threads[i];
+		w->tasks[i].n_threads = 1;
+		w->tasks[i].threads = &w->leader[i];
 	}
 }
 
@@ -91,7 +106,17 @@ static void init_details(struct world *w)
 	w->socket = (Cpt__UnixSocket)CPT__UNIX_SOCKET__INIT;
 	w->socket.n_queue = 1;
 	w->socket.queue = w->queue;
+	w->generic = (Cpt__Socket)CPT__SOCKET__INIT;
 	w->objects[2].unix_socket = &w->socket;
+	w->objects[2].socket = &w->generic;
+	SET(w->generic, family, AF_UNIX);
+	SET(w->generic, type, SOCK_STREAM);
+	w->regular = (Cpt__Regular)CPT__REGULAR__INIT;
+	w->regular.path = (char *)"/file";
+	SET(w->regular, mode, S_IFREG | 0644);
+	w->objects[0].regular = &w->regular;
+	w->pipe = (Cpt__Pipe)CPT__PIPE__INIT;
+	w->objects[1].pipe = &w->pipe;
 }
 
 static void init(struct world *w)
@@ -151,7 +176,7 @@ static void dangling(void **state)
 	REFUSED(w.fd.object = 99, "there is no object 99");
 	REFUSED(w.passed[1] = 77, "objects: there is no object 77");
 	REFUSED(SET(w.queued, sender, 9), "sender: there is no object 9");
-	REFUSED(SET(w.socket, peer, UINT32_MAX), "peer: there is no object 4294967295");
+	REFUSED((SET(w.socket, connected, true), SET(w.socket, peer, UINT32_MAX)), "peer: there is no object 4294967295");
 	REFUSED(SET(w.mms[1], exe, 5), "exe: there is no object 5");
 	REFUSED(w.tasks[1].ppid = 99, "ppid: there is no process 99");
 	REFUSED(w.tasks[1].cgroup = 2, "there is no cgroup 2");
@@ -163,7 +188,9 @@ static void ids(void **state)
 	REFUSED(w.objects[1].id = 1, "object 1 is there twice");
 	REFUSED(w.objects[2].id = 4, "no object 3, but a 4");
 	REFUSED(w.groups[0].id = 2, "no cgroup 0, but a 1");
-	REFUSED(w.tasks[1].pid = 100, "process 100 is there twice");
+	REFUSED((w.tasks[1].pid = w.threads[1].tid = 100), "process 100 is there twice");
+	REFUSED((w.leader2[0] = w.leader[0], w.leader2[1] = &w.threads[2], w.tasks[0].n_threads = 2,
+		 w.tasks[0].threads = w.leader2), "process or thread 102 is there twice");
 	REFUSED(w.mms[1].id = 10, "address space 10 is there twice");
 }
 
@@ -172,7 +199,45 @@ static void families(void **state)
 	REFUSED(w.tasks[0].ppid = 100, "its own ancestor");
 	REFUSED(w.tasks[0].ppid = 101, "its own ancestor");
 	REFUSED((w.tasks[1].ppid = 102, w.tasks[2].ppid = 101), "its own ancestor");
+	REFUSED((w.tasks[0].state = CPT__TASK_STATE__ZOMBIE, w.tasks[0].n_threads = 0,
+		 w.tasks[0].has_mm = false, w.tasks[0].files = NULL), "zombie and has children");
+}
+
+static void tasks(void **state)
+{
 	REFUSED(w.tasks[0].pid = 0, "process 0");
+	REFUSED(w.tasks[0].pid = 1U << 22, "process 4194304");
+	REFUSED(w.tasks[1].ppid = UINT32_MAX, "child of 4294967295");
+	REFUSED(w.tasks[0].n_threads = 0, "no leading thread");
+	REFUSED(w.threads[0].tid = 105, "no leading thread");
+	REFUSED(w.tasks[0].has_mm = false, "no address space");
+	REFUSED(w.tasks[2].state = CPT__TASK_STATE__ZOMBIE, "more than a zombie has");
+	REFUSED(w.tasks[2].state = (Cpt__TaskState)3, "in state 3");
+	REFUSED(SET(w.tasks[2], exit_signal, 65), "signals");
+	REFUSED(w.threads[2].gp_regs.len = 0, "registers of 0 bytes");
+	REFUSED(SET(w.threads[2], timeout_arg, 6), "argument 6");
+}
+
+static void objects(void **state)
+{
+	Cpt__Pidfd pidfd = CPT__PIDFD__INIT;
+	uint32_t packets[2] = { 3, 4 };
+	uint8_t bytes[200] = { 1 };
+
+	REFUSED(w.objects[0].regular = NULL, "of 0 kinds");
+	REFUSED(w.objects[0].pidfd = &pidfd, "of 2 kinds");
+	REFUSED(w.objects[2].socket = NULL, "of 0 kinds");
+	REFUSED(w.objects[1].socket = &w.generic, "of 2 kinds");
+	REFUSED(w.generic.family = 2, "family");
+	REFUSED(SET(w.objects[1], inode_of, 2), "comes later");
+	REFUSED(SET(w.objects[1], position, UINT64_MAX), "position");
+	REFUSED(w.regular.path = NULL, "no absolute path");
+	REFUSED((w.pipe.n_packets = 2, w.pipe.packets = packets), "0 bytes in a pipe");
+	REFUSED(SET(w.generic, shutdown, 4), "shut down");
+	REFUSED((w.socket.has_name = true, w.socket.name.data = bytes, w.socket.name.len = 109),
+		"name of 109 bytes");
+	REFUSED(SET(w.fd, fd, UINT32_MAX), "number 4294967295");
+	REFUSED(w.fd.has_object = false, "descriptor 0");
 }
 
 static void slots(void **state)
@@ -273,7 +338,7 @@ static void write_hostile(struct fixture *f, struct world *w)
 	w->header.id.data = id;
 	w->header.id.len = sizeof(id);
 	SET(w->header, created_ns, UINT64_MAX);
-	w->tasks[0].state = (Cpt__TaskState)77;
+	w->tasks[0].state = (Cpt__TaskState)77;		/* shown though not sane */
 	write_world(f, w);
 }
 
@@ -323,7 +388,7 @@ static void shown_to_people(void **state)
 	ok(cpt_image_show(f->path, false, (struct cpt_sink) { collect, &b }, err));
 	assert_non_null(strstr(b.data, "host    " CLEAN));
 	assert_non_null(strstr(b.data, "group   /unit (freezer v0)"));
-	assert_non_null(strstr(b.data, "holds   3 processes, 0 threads, 2 address spaces, 3 objects"));
+	assert_non_null(strstr(b.data, "holds   3 processes, 3 threads, 2 address spaces, 3 objects"));
 	assert_non_null(strstr(b.data, "pages   4 (16.0 KiB)"));
 	assert_non_null(strstr(b.data, "\n  vmas:\n    start: 0x7f0000000000\n"));
 	assert_non_null(strstr(b.data, "  state: 77\n"));
@@ -355,6 +420,8 @@ int main(void)
 		CASE(ids),
 		CASE(families),
 		CASE(slots),
+		CASE(tasks),
+		CASE(objects),
 		CASE(headers),
 		CASE(no_messages),
 		CASE(shown_as_json),
