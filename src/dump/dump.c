@@ -244,13 +244,8 @@ static int begin(struct cpt_dump *d, struct cpt_err *err)
 {
 	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_guard_start(&d->guard, err))
 		return -1;
-	if (!d->checking) {
-		if (cpt_img_create(image_name(d->opt), &d->img, err))
-			return -1;
-		if (cpt_img_temp(d->img) &&
-		    cpt_guard_add(&d->guard, CPT_UNDO_UNLINK, cpt_img_temp(d->img), NULL, err))
-			return -1;
-	}
+	if (!d->checking && cpt_img_create_guarded(image_name(d->opt), &d->guard, &d->img, err))
+		return -1;
 	return guard_freezer(d, err);
 }
 

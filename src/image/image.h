@@ -14,6 +14,7 @@
 #define CPT_IMAGE_H
 
 #include "base/base.h"
+#include "base/guard.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -49,7 +50,10 @@ struct cpt_img_writer;
  *        and is no regular file (a fifo, a device) is written as a stream.
  */
 int cpt_img_create(const char *path, struct cpt_img_writer **ret, struct cpt_err *err) CPT_CHECKED;
-/** cpt_img_temp - absolute name of the temporary file (for the undo guard); NULL for a stream */
+/** cpt_img_create_guarded - the same; @guard is told of the temporary file before there is one */
+int cpt_img_create_guarded(const char *path, struct cpt_guard *guard, struct cpt_img_writer **ret,
+			   struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_temp - absolute name of the temporary file ; NULL for a stream */
 const char *cpt_img_temp(const struct cpt_img_writer *w);
 /** cpt_img_writer_id - the image's id, CPT_IMG_ID bytes; borrowed */
 const uint8_t *cpt_img_writer_id(const struct cpt_img_writer *w);

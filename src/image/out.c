@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <linux/magic.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -58,23 +59,33 @@ static int absolute(int dir, const char *name, char **ret, struct cpt_err *err)
 	return 0;
 }
 
-static int open_temp(struct cpt_out *out, struct cpt_err *err)
+/*
+ * The guard is told the name before there is such a file; a name out of 64
+ * random bits is nobody else's.
+ */
+static int open_temp(struct cpt_out *out, struct cpt_guard *guard, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *name = NULL, *path = NULL;
+	uint64_t random;
 
-	if (asprintf(&name, ".%.*s.XXXXXX", NAME_KEPT, out->target) < 0)
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return cpt_fail_sys(err, "getrandom");
+	if (asprintf(&name, ".%.*s.%016llx", NAME_KEPT, out->target, (unsigned long long)random) < 0)
 		abort();
 	if (absolute(out->dir, name, &path, err))
 		return -1;
-	out->fd = cpt_fault_here() ? (errno = EIO, -1) : mkostemp(path, O_CLOEXEC);
+	if (guard && cpt_guard_add(guard, CPT_UNDO_UNLINK, path, NULL, err))
+		return -1;
+	out->fd = cpt_fault_here() ? (errno = EIO, -1) :
+		  openat(out->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (out->fd < 0)
 		return cpt_fail_sys(err, "create a file beside %s", out->name);
-	out->temp = cpt_strdup(strrchr(path, '/') + 1);
+	out->temp = CPT_TAKE(name, NULL);
 	out->temp_path = CPT_TAKE(path, NULL);
 	return 0;
 }
 
-int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err)
+int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_guard *guard, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *real = NULL;
 	struct stat st;
@@ -101,7 +112,7 @@ int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err)
 	}
 	if (open_folder(out, real ? real : path, err))
 		return -1;
-	return open_temp(out, err);
+	return open_temp(out, guard, err);
 }
 
 int cpt_out_write(struct cpt_out *out, const void *data, size_t size, uint64_t at,

@@ -32,9 +32,15 @@ static void *extend(struct cpt_buf *b, size_t size)
 
 int cpt_img_create(const char *path, struct cpt_img_writer **ret, struct cpt_err *err)
 {
+	return cpt_img_create_guarded(path, NULL, ret, err);
+}
+
+int cpt_img_create_guarded(const char *path, struct cpt_guard *guard, struct cpt_img_writer **ret,
+			   struct cpt_err *err)
+{
 	CPT_AUTO(img_writer) struct cpt_img_writer *w = cpt_calloc(1, sizeof(*w));
 
-	if (cpt_out_open(&w->out, path, err) || cpt_disk_begin(&w->preamble, err))
+	if (cpt_out_open(&w->out, path, guard, err) || cpt_disk_begin(&w->preamble, err))
 		return -1;
 	w->seed = cpt_disk_seed(&w->preamble);
 	w->buf.cap = 16384;

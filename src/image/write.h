@@ -47,7 +47,7 @@ struct cpt_img_writer {
 
 /* ---- out.c: names and files ------------------------------------------ */
 
-int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_err *err) CPT_CHECKED;
+int cpt_out_open(struct cpt_out *out, const char *path, struct cpt_guard *guard, struct cpt_err *err) CPT_CHECKED;
 /** cpt_out_write - at @at, which for a stream is where it stands */
 int cpt_out_write(struct cpt_out *out, const void *data, size_t size, uint64_t at,
 		  struct cpt_err *err) CPT_CHECKED;

@@ -74,6 +74,7 @@ struct cpt_restore {
 	struct cpt_rtask **order;	/* the same, parents before children */
 	unsigned ntasks;
 	struct cpt_group group;
+	uint64_t ignored;		/* signals that cptool ignores, which its children begin with */
 	struct cpt_guard guard;
 	int self_fd;			/* number, in every restored task, of a pidfd of cptool */
 	int image_fd;			/* number, in every restored task, of the image */

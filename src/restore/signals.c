@@ -18,11 +18,25 @@ static void set_action(struct cpt_batch *b, uint32_t sig, const struct cpt_ksiga
 	CPT_CALL(b, rt_sigaction, CPT_NUM(sig), CPT_DATA(cpt_batch_data(b, k, sizeof(*k))), CPT_NUM(0), CPT_NUM(8));
 }
 
-/* A task begins with the default action for every signal. */
+/* A task begins with the default action for every signal but those that cptool itself ignores. */
+static int prepare(struct cpt_restore *r, struct cpt_err *err)
+{
+	struct sigaction now;
+
+	for (int sig = 1; sig <= 64; sig++)
+		if (!sigaction(sig, NULL, &now) && now.sa_handler == SIG_IGN)
+			r->ignored |= CPT_SIGBIT(sig);
+	return 0;
+}
+
 static int build(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err)
 {
+	static const struct cpt_ksigaction standard = { 0 };
 	const Cpt__Signals *s = t->img->signals;
 
+	for (unsigned sig = 1; r->ignored && sig <= 64; sig++)
+		if (r->ignored & CPT_SIGBIT(sig))
+			set_action(b, sig, &standard);
 	for (size_t i = 0; s && i < s->n_actions; i++) {
 		const Cpt__SigAction *a = s->actions[i];
 		const struct cpt_ksigaction k = { a->handler, a->flags, a->restorer, a->mask };
@@ -138,6 +152,7 @@ int cpt_restore_stop_signal(const Cpt__Task *img)
 
 const struct cpt_restore_kind cpt_restore_signals = {
 	.name = "signals",
+	.prepare = prepare,
 	.build = build,
 	.thread = thread,
 	.late = late,

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
 	close(fd);
 	if (fork() == 0) {
 		move_to(argv[2]);
+		count[5] = 1;
 		echo();
 	}
 	if (fork() == 0)
@@ -141,7 +142,7 @@ int main(int argc, char **argv)
 		expect(read(up[0], &back, sizeof(back)) == sizeof(back));
 		expect(back == n);
 		count[3]++;
-		if (count[1] && count[2] && count[4])
+		if (count[1] && count[2] && count[4] && count[5])
 			count[7] = 1;
 		if (n % 64 == 0)
 			usleep(100);
