@@ -475,6 +475,44 @@ static void t_threads_once(void)
 	require_killed(pid, 9);
 }
 
+static void threads_only(void)
+{
+	pthread_t t;
+
+	for (int i = 0; i < 3; i++)
+		REQUIRE(pthread_create(&t, NULL, thread_pause, NULL) == 0);
+}
+
+/* what each does by default, to processes of four threads in three levels */
+static void t_five_nested(void)
+{
+	static const int sigs[] = { 1, 9, 15, 19, 64 };
+	static const char *const level[] = { "t", "t/a", "t/a/b" };
+
+	make_group("t/a");
+	make_group("t/a/b");
+	for (size_t i = 0; i < 5; i++) {
+		pid_t pid[3];
+
+		sh->ready = 0;
+		for (int k = 0; k < 3; k++)
+			pid[k] = spawn(level[k], threads_only);
+		REQUIRE(WAIT_UNTIL(sh->ready == 12));
+		REQUIRE(group_signal("t", sigs[i]) == 0);
+		for (int k = 0; k < 3; k++) {
+			int got = 0;
+
+			if (sigs[i] == 19) {
+				REQUIRE(WAIT_UNTIL((got = stopped(pid[k])) != 0));
+				REQUIRE(got == 19);
+				kill(pid[k], SIGKILL);
+			}
+			require_killed(pid[k], sigs[i] == 19 ? 9 : sigs[i]);
+		}
+		REQUIRE(WAIT_UNTIL(members("t/a/b") == 0));
+	}
+}
+
 /* The threads of a process, the leader's first. */
 static int tids(pid_t pid, pid_t *out, int max)
 {
@@ -1143,6 +1181,32 @@ static void t_frozen_9_v2(void)
 	require_killed(term, 15);
 }
 
+/* signals that end a process: on v1 at the thaw, on v2 at once */
+static void t_frozen_fatal(void)
+{
+	static const int sigs[] = { 1, 15, 64 };
+
+	for (size_t i = 0; i < 3; i++) {
+		pid_t busy = spawn("t", count_busy), sleeper = spawn("t", NULL);
+		long b;
+
+		freeze_wait("t");
+		b = sh->busy;
+		REQUIRE(sigkill_file("t", "0") == -EINVAL && sigkill_file("t", "65") == -EINVAL);
+		REQUIRE(sigkill_file("t", "-1") == -EINVAL && sigkill_file("t", "x") == -EINVAL);
+		REQUIRE(group_signal("t", sigs[i]) == 0);
+		if (!v2) {
+			let_time_pass(20);
+			REQUIRE(alive(busy) && alive(sleeper) && is_frozen("t"));
+			thaw("t");
+		}
+		require_killed(busy, sigs[i]);
+		require_killed(sleeper, sigs[i]);
+		REQUIRE(sh->busy == b);
+		REQUIRE(freeze("t", false) == 0);
+	}
+}
+
 static void t_frozen_parent(void)
 {
 	pid_t pid;
@@ -1620,6 +1684,7 @@ static const struct test {
 	{ "signal", "a removed group takes none", t_removed, 0 },
 	{ "signal", "1 to 64, each with its default action", t_every_signal, 0 },
 	{ "signal", "1, 9, 15, 19 and 64 on ten running processes", t_five_signals, 0 },
+	{ "signal", "1, 9, 15, 19 and 64 on threaded processes in nested groups", t_five_nested, 0 },
 	{ "signal", "each process once, from the writer", t_exactly_once, 0 },
 	{ "signal", "groups below, and not those beside", t_nested, 0 },
 	{ "signal", "a process of eight threads once", t_threads_once, 0 },
@@ -1648,6 +1713,7 @@ static const struct test {
 
 	{ "frozen", "9 to a FROZEN group acts at the thaw, at once", t_frozen_9_v1, V1 },
 	{ "frozen", "9 and 15 end a frozen group as it is", t_frozen_9_v2, V2 },
+	{ "frozen", "1, 15 and 64 to a frozen group, and no 0, 65, -1 or text", t_frozen_fatal, 0 },
 	{ "frozen", "a handler runs at the thaw", t_frozen_handled, 0 },
 	{ "frozen", "19 to a frozen group stops it at the thaw", t_frozen_stop, 0 },
 	{ "frozen", "a group whose parent is frozen", t_frozen_parent, 0 },
