@@ -35,7 +35,7 @@ static bool asks_supervisor(const struct sock_filter *f, long n)
 	return false;
 }
 
-/* Returns 1 with a filter, 0 when there are no more. @index: 0 is the youngest. */
+/* Returns 1 with a filter, 0 when there are no more. @index: 0 is the oldest. */
 static int one(struct cpt_dump *d, struct cpt_task *t, pid_t tid, size_t index, Cpt__SeccompFilter **ret, struct cpt_err *err)
 {
 	struct metadata m = { .index = index };
@@ -77,6 +77,6 @@ int cpt_dump_filters(struct cpt_dump *d, struct cpt_task *t, pid_t tid, Cpt__Cre
 	c->n_filters = n;
 	c->filters = cpt_arena_array(&d->arena, Cpt__SeccompFilter *, n);
 	for (size_t i = 0; i < n; i++)
-		c->filters[i] = found[n - 1 - i];
+		c->filters[i] = found[i];
 	return 0;
 }

@@ -48,19 +48,44 @@ unsigned long cpt_dump_seize_options(const struct cpt_status *s)
 	return s->seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0;
 }
 
-static int seize_all(struct cpt_dump *d, struct cpt_err *err)
+/*
+ * The v1 freezer hides that a task is stopped (SIGSTOP), and a seize of it
+ * would wait for the thaw: the place where it sleeps tells.
+ */
+static bool stopped_and_frozen(struct cpt_dump *d, const struct cpt_task *t, pid_t tid)
 {
-	for (unsigned i = 0; i < d->ntasks; i++) {
-		struct cpt_task *t = &d->tasks[i];
-		unsigned long options = cpt_dump_seize_options(&t->status);
+	struct cpt_err none;
+	char path[48];
 
-		for (unsigned k = 0; k < t->nthreads; k++) {
-			if (cpt_remote_seize(t->threads[k].tid, options, err))
-				return cpt_within(err, "%s", t->comm);
-			t->threads[k].remote.tid = t->threads[k].tid;
-			t->threads[k].remote.mm = &t->mm;
-		}
+	if (d->group.freezer != CPT_FREEZER_V1)
+		return false;
+	snprintf(path, sizeof(path), "task/%d/wchan", tid);
+	return !cpt_read_at(t->proc, path, &d->buf, &none) && strstr(d->buf.data, "signal_stop");
+}
+
+static int seize_task(struct cpt_dump *d, struct cpt_task *t, bool frozen, struct cpt_err *err)
+{
+	unsigned long options = cpt_dump_seize_options(&t->status);
+
+	for (unsigned k = 0; k < t->nthreads; k++) {
+		struct cpt_thread *th = &t->threads[k];
+
+		if (th->remote.tid || (frozen && stopped_and_frozen(d, t, th->tid)))
+			continue;
+		if (cpt_remote_seize(th->tid, options, err))
+			return cpt_within(err, "%s", t->comm);
+		th->remote.tid = th->tid;
+		th->remote.mm = &t->mm;
 	}
+	return 0;
+}
+
+/* @frozen: all that can be seized as they are; later: those that are stopped, too, which stand still all the same */
+static int seize_all(struct cpt_dump *d, bool frozen, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (seize_task(d, &d->tasks[i], frozen, err))
+			return -1;
 	return 0;
 }
 
@@ -158,9 +183,9 @@ static int attempt(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
 	    cpt_group_freeze_wait(&d->group, deadline_ms(d), err))
 		return -1;
 	d->stats.freeze_ns = cpt_now_ns() - begin;
-	if (cpt_dump_list(d, err) || seize_all(d, err))
+	if (cpt_dump_list(d, err) || seize_all(d, true, err))
 		return -1;
-	if (cpt_group_let_run(&d->group, err))
+	if (cpt_group_let_run(&d->group, err) || seize_all(d, false, err))
 		return -1;
 	return wait_all(d, patience_ms, err);
 }
