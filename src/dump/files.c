@@ -63,16 +63,19 @@ static int list(struct cpt_dump *d, struct cpt_task *t, uint32_t **ret, size_t *
 	return 0;
 }
 
+/* 1: looked at, 0: the number is free */
 static int look_at(struct cpt_dump *d, struct cpt_task *t, uint32_t number, uint32_t *object, struct cpt_err *err)
 {
 	CPT_AUTO(fd) int fd = cpt_pidfd_getfd(t->pidfd, (int)number);
 	struct cpt_fd f = { .t = t, .number = (int)number, .fd = fd };
 
+	if (fd < 0 && errno == EBADF)
+		return 0;
 	if (fd < 0)
 		return cpt_fail_sys(err, "take fd %u", number);
 	if (cpt_dump_examine(d, &f, err))
 		return cpt_within(err, "fd %u", number);
-	return cpt_dump_descriptor(d, &f, object, err);
+	return cpt_dump_descriptor(d, &f, object, err) ? -1 : 1;
 }
 
 /* whoever most likely has the same descriptors */
@@ -85,25 +88,53 @@ static const struct cpt_task *relative(const struct cpt_dump *d, const struct cp
 	return NULL;
 }
 
-static int look_all(struct cpt_dump *d, struct cpt_task *t, Cpt__Files *files,
-		    const uint32_t *numbers, size_t n, struct cpt_err *err)
+/* one number: as the relative has it, or looked at; 1: there is one, 0: the number is free */
+static int look_number(struct cpt_dump *d, struct cpt_task *t, const struct cpt_task *like, uint32_t number,
+		       Cpt__Files *files, struct cpt_err *err)
+{
+	uint32_t object = like ? cpt_dump_fd_object(like, number) : 0;
+	Cpt__Fd *f;
+	int found = 1;
+
+	if (!object || cpt_kcmp(like->pid, t->pid, KCMP_FILE, number, number) != 0)
+		found = look_at(d, t, number, &object, err);
+	if (found <= 0)
+		return found;
+	f = CPT_MESSAGE(d, Cpt__Fd, cpt__fd__init);
+	CPT_SET(f, fd, number);
+	CPT_SET(f, object, object);
+	files->fds[files->n_fds++] = f;
+	return 1;
+}
+
+/* by trying one number after the other until all are found; false: too many are free, a list is better */
+static int look_densely(struct cpt_dump *d, struct cpt_task *t, Cpt__Files *files, size_t count, bool *done,
+			struct cpt_err *err)
 {
 	const struct cpt_task *like = relative(d, t);
-	Cpt__Fd *room = cpt_arena_array(&d->arena, Cpt__Fd, n + 1);
+	size_t tries = 2 * count + 32;
 
-	for (size_t i = 0; i < n; i++) {
-		uint32_t object = like ? cpt_dump_fd_object(like, numbers[i]) : 0;
-		Cpt__Fd *f = &room[i];
-
-		cpt__fd__init(f);
-		if (object && cpt_kcmp(like->pid, t->pid, KCMP_FILE, numbers[i], numbers[i]) != 0)
-			object = 0;
-		if (!object && look_at(d, t, numbers[i], &object, err))
+	files->fds = cpt_arena_array(&d->arena, Cpt__Fd *, count + 1);
+	for (uint32_t number = 0; files->n_fds < count && number < tries; number++)
+		if (look_number(d, t, like, number, files, err) < 0)
 			return -1;
-		CPT_SET(f, fd, numbers[i]);
-		CPT_SET(f, object, object);
-		files->fds[files->n_fds++] = f;
-	}
+	*done = files->n_fds == count;
+	return 0;
+}
+
+static int look_listed(struct cpt_dump *d, struct cpt_task *t, Cpt__Files *files, struct cpt_err *err)
+{
+	const struct cpt_task *like = relative(d, t);
+	uint32_t *numbers;
+	size_t n;
+
+	if (list(d, t, &numbers, &n, err))
+		return -1;
+	files->n_fds = 0;
+	files->fds = cpt_arena_array(&d->arena, Cpt__Fd *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		if (look_number(d, t, like, numbers[i], files, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -125,15 +156,17 @@ int cpt_dump_refuse_shared(struct cpt_dump *d, struct cpt_task *t, int type, con
 static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 {
 	Cpt__Files *files = CPT_MESSAGE(d, Cpt__Files, cpt__files__init);
-	uint32_t *numbers;
-	size_t n;
+	bool done = false;
+	struct stat st;
 
 	if (cpt_dump_refuse_shared(d, t, KCMP_FILES, "table of descriptors", err))
 		return -1;
-	if (list(d, t, &numbers, &n, err))
+	/* how many there are (Linux 6.2) */
+	if (fstatat(t->proc, "fd", &st, 0))
+		return cpt_fail_sys(err, "stat /proc/%d/fd", t->pid);
+	if (st.st_size && look_densely(d, t, files, (size_t)st.st_size, &done, err))
 		return -1;
-	files->fds = cpt_arena_array(&d->arena, Cpt__Fd *, n + 1);
-	if (look_all(d, t, files, numbers, n, err))
+	if (!done && look_listed(d, t, files, err))
 		return -1;
 	t->img->files = files;
 	return 0;

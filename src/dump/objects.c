@@ -28,7 +28,7 @@ struct cpt_objects {
 	struct cpt_order **orders;
 	size_t norders, cap_orders;
 	Cpt__Object *spare;		/* room for the next description */
-	int infos;			/* /proc/self/fdinfo */
+	int infos, links;		/* /proc/self/fdinfo, /proc/self/fd */
 	struct cpt_buf info;
 };
 
@@ -46,6 +46,7 @@ static struct cpt_objects *objects(struct cpt_dump *d)
 	if (!d->objects) {
 		d->objects = cpt_calloc(1, sizeof(*d->objects));
 		d->objects->infos = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		d->objects->links = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
 	return d->objects;
 }
@@ -65,6 +66,8 @@ void cpt_dump_objects_free(struct cpt_dump *d)
 	}
 	if (o->infos >= 0)
 		close(o->infos);
+	if (o->links >= 0)
+		close(o->links);
 	free(o->files.v);
 	free(o->fs.v);
 	free(o->orders);
@@ -188,13 +191,13 @@ const char *cpt_socket_name(struct cpt_dump *d, const void *name, size_t len)
 
 const char *cpt_fd_link(struct cpt_dump *d, struct cpt_fd *f)
 {
-	char name[40], link[PATH_MAX + 16];
+	char name[16], link[PATH_MAX + 16];
 	ssize_t n;
 
 	if (f->link)
 		return f->link;
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", f->fd);
-	n = readlink(name, link, sizeof(link) - 1);
+	snprintf(name, sizeof(name), "%d", f->fd);
+	n = readlinkat(objects(d)->links, name, link, sizeof(link) - 1);
 	if (n < 0 || n == sizeof(link) - 1)
 		n = 0;
 	link[n] = 0;

@@ -233,12 +233,13 @@ static uint32_t find_name(struct cpt_dump *d, const struct peeked *p, size_t len
 	return 0;
 }
 
-static int add_message(struct cpt_dump *d, struct cpt_fd *f, Cpt__UnixSocket *u, const void *data,
+static int add_message(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o, const void *data,
 		       struct peeked *p, struct cpt_err *err)
 {
 	Cpt__UnixMessage *m = CPT_MESSAGE(d, Cpt__UnixMessage, cpt__unix_message__init);
-	size_t n = u->n_queue, named = p->fromlen > offsetof(struct sockaddr_un, sun_path) ?
-					       p->fromlen - offsetof(struct sockaddr_un, sun_path) : 0;
+	Cpt__UnixSocket *u = o->unix_socket;
+	bool from = o->socket->type == SOCK_DGRAM && p->fromlen > offsetof(struct sockaddr_un, sun_path);
+	size_t n = u->n_queue, named = from ? p->fromlen - offsetof(struct sockaddr_un, sun_path) : 0;
 
 	m->has_data = true;
 	m->data = (ProtobufCBinaryData){ (size_t)p->len, cpt_arena_memdup(&d->arena, data, (size_t)p->len) };
@@ -287,7 +288,7 @@ static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o
 		if (stream && p.nfds && p.len > 1 && find_split(f->fd, at, data, &p, err))
 			return -1;
 		at += (int)p.len;
-		if (add_message(d, f, o->unix_socket, data, &p, err))
+		if (add_message(d, f, o, data, &p, err))
 			return -1;
 	}
 	cpt_refuse_fd(d, f, "unix socket: too many messages wait in it");

@@ -79,10 +79,32 @@ static int check_carrier(const struct cpt_restore *r, const Cpt__Object *o, stru
 			o->id, c->id);
 }
 
+/*
+ * A table of descriptors that grows while threads share it waits for them all
+ * to pass through the kernel, each time: it gets its size while we are alone.
+ */
+static void reserve_numbers(unsigned n)
+{
+	int high = fcntl(0, F_DUPFD_CLOEXEC, (int)n);
+
+	if (high >= 0)
+		close(high);
+}
+
+/* descriptors that are held beside those of the objects */
+static unsigned count_extra(const Cpt__Object *o)
+{
+	if (o->has_inode_of)
+		return 0;
+	if (o->unix_socket)
+		return o->unix_socket->connected && !o->unix_socket->has_peer;
+	return o->memfd || o->pipe || (o->regular && o->regular->carried);
+}
+
 static int look(struct cpt_restore *r, struct cpt_err *err)
 {
 	struct rlimit files;
-	unsigned needed = r->nobjects;
+	unsigned needed = r->nobjects + 64;
 
 	for (unsigned id = 1; id < r->nobjects; id++) {
 		const Cpt__Object *o = r->objects[id];
@@ -91,12 +113,12 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 			return -1;
 		if (o->unix_socket)
 			cpt_unix_look(r, o);
-		/* descriptors of inodes, and the other ends of pipes and sockets */
-		needed += (o->pipe || o->memfd || o->unix_socket) && !o->has_inode_of;
+		needed += count_extra(o);
 	}
-	if (!getrlimit(RLIMIT_NOFILE, &files) && needed + 50 > files.rlim_max)
+	if (!getrlimit(RLIMIT_NOFILE, &files) && needed > files.rlim_max)
 		cpt_missing(r, "%u open files are needed at a time, the limit is %llu; raise it (ulimit -Hn)",
-			    needed + 50, (unsigned long long)files.rlim_max);
+			    needed, (unsigned long long)files.rlim_max);
+	reserve_numbers(needed);
 	return 0;
 }
 
