@@ -236,7 +236,7 @@ static int describe(struct cpt_dump *d, unsigned id, Cpt__Cgroup *g, struct cpt_
 	CPT_SET(g, mode, st.st_mode & 07777);
 	CPT_SET(g, uid, st.st_uid);
 	CPT_SET(g, gid, st.st_gid);
-	if (id && reads(d, folder, d->group.freezer == CPT_FREEZER_V2 ? "cgroup.freeze" : "freezer.self_freezing", "1"))
+	if (d->self_frozen[id])
 		CPT_SET(g, frozen, true);
 	if (reads(d, folder, "cgroup.type", "threaded"))
 		cpt_refuse(d, NULL, "group '/%s' is threaded (cgroup.type), which can't be carried yet", path);

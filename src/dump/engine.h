@@ -20,6 +20,11 @@ void cpt_dump_forget(struct cpt_dump *d);
 int cpt_dump_stop_signal(const struct cpt_status *s);
 unsigned long cpt_dump_seize_options(const struct cpt_status *s);
 
+/* subgroups.c: groups below that were frozen by themselves */
+int cpt_dump_thaw_subgroups(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_refreeze_subgroups - before tasks are let go; fine when there is none */
+int cpt_dump_refreeze_subgroups(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+
 /* tasks.c: who is in the group, and who they are to each other */
 int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_relatives - parents, zombies; all are stopped */

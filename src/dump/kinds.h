@@ -87,6 +87,7 @@ struct cpt_dump {
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */
 	struct cpt_self *self;		/* by cpt_dump_self() */
+	bool *self_frozen;		/* by group: frozen by itself before the dump; NULL: not looked yet */
 	struct Cpt__Cgroup *cgroups;	/* private to cgroups.c */
 };
 

@@ -164,6 +164,8 @@ int cpt_dump_release(struct cpt_dump *d, struct cpt_err *err)
 		settle_task(&d->tasks[i], &first);
 	if (d->end_frozen && cpt_group_freeze_start(&d->group, &e))
 		keep_first(&first, &e);
+	if (cpt_dump_refreeze_subgroups(d, &e))
+		keep_first(&first, &e);
 	for (int stopped = 1; stopped >= 0; stopped--)	/* those that others wait for first */
 		for (unsigned i = 0; i < d->ntasks; i++)
 			if (d->tasks[i].nthreads && d->tasks[i].threads[0].stopped == stopped)
@@ -183,7 +185,7 @@ static int attempt(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
 	    cpt_group_freeze_wait(&d->group, deadline_ms(d), err))
 		return -1;
 	d->stats.freeze_ns = cpt_now_ns() - begin;
-	if (cpt_dump_list(d, err) || seize_all(d, true, err))
+	if (cpt_dump_list(d, err) || cpt_dump_thaw_subgroups(d, err) || seize_all(d, true, err))
 		return -1;
 	if (cpt_group_let_run(&d->group, err) || seize_all(d, false, err))
 		return -1;
