@@ -126,11 +126,13 @@ static void keep_first(struct cpt_err *first, const struct cpt_err *e)
 		*first = *e;
 }
 
-/* Registers and masks of the threads come first, the code goes last: see cpt_remote_close(). */
+/* The scratch mapping goes first, then registers and masks come back, the code goes last: see cpt_remote_close(). */
 static void settle_task(struct cpt_task *t, struct cpt_err *first)
 {
 	struct cpt_err e;
 
+	if (t->nthreads && t->threads[0].stopped && cpt_remote_unmap(&t->threads[0].remote, &e))
+		keep_first(first, &e);
 	for (unsigned k = 1; k < t->nthreads; k++)
 		if (t->threads[k].stopped && cpt_remote_settle(&t->threads[k].remote, &e))
 			keep_first(first, &e);

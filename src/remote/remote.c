@@ -143,10 +143,10 @@ static int hold_signals(struct cpt_remote *r, struct cpt_err *err)
 }
 
 /*
- * The way back must stand before the task is let run; it also takes the
- * scratch mapping away. @mapping: the call to be made maps one of this size.
+ * The way back must stand before the task is let run; it also takes away the
+ * scratch mapping at @scratch of @size bytes, if there is one then.
  */
-static int arm_way_back(struct cpt_remote *r, size_t mapping, struct cpt_err *err)
+static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, struct cpt_err *err)
 {
 	unsigned char block[CPT_ARCH_RESUME_BYTES] __attribute__((aligned(16)));
 	off_t at = (off_t)r->mm->code + (cpt_arch_code_end - cpt_arch_code);
@@ -156,18 +156,22 @@ static int arm_way_back(struct cpt_remote *r, size_t mapping, struct cpt_err *er
 		return 0;
 	if (other && other != r && cpt_remote_settle(other, err))
 		return -1;
-	cpt_arch_resume_block(&r->regs, r->sigmask,
-			      mapping ? CPT_ARCH_SCRATCH_RETURNED : r->mm->scratch,
-			      mapping ? mapping : r->mm->scratch ? r->mm->size : 0, block);
+	cpt_arch_resume_block(&r->regs, r->sigmask, scratch, size, block);
 	if (cpt_pwrite_all(r->mm->mem, block, sizeof(block), at))
 		return cpt_fail_sys(err, "task %d: write the way back", r->tid);
 	r->mm->inside = r;
 	return 0;
 }
 
-static int let_run(struct cpt_remote *r, struct cpt_regs *regs, size_t mapping, struct cpt_err *err)
+/*
+ * The mask comes after the registers: a task let go in between finds its way
+ * back, and its mask, through the code. The other way round it would go on
+ * with all signals held back.
+ */
+static int let_run(struct cpt_remote *r, struct cpt_regs *regs, uint64_t scratch, uint64_t size,
+		   struct cpt_err *err)
 {
-	if (hold_signals(r, err) || arm_way_back(r, mapping, err) || set_regs(r->tid, regs, err))
+	if (arm_way_back(r, scratch, size, err) || set_regs(r->tid, regs, err) || hold_signals(r, err))
 		return -1;
 	if (ptrace(PTRACE_CONT, r->tid, 0, 0))
 		return cpt_fail_sys(err, "task %d: continue", r->tid);
@@ -203,10 +207,17 @@ static int wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err 
 static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int64_t *ret, struct cpt_err *err)
 {
 	struct cpt_regs regs = r->regs;
+	uint64_t scratch = r->mm->scratch, size = scratch ? r->mm->size : 0;
 
+	if (nr == SYS_mmap) {
+		scratch = CPT_ARCH_SCRATCH_RETURNED;
+		size = arg[1];
+	} else if (nr == SYS_munmap) {
+		size = 0;	/* who comes after the call must not unmap again */
+	}
 	cpt_arch_enter_single(&regs, r->mm->code, nr, arg, r->ns_tgid, r->ns_tid,
 			      r->stop_signal, cpt_arch_sp(&r->regs));
-	if (let_run(r, &regs, nr == SYS_mmap ? arg[1] : 0, err) || wait_end(r, &regs, err))
+	if (let_run(r, &regs, scratch, size, err) || wait_end(r, &regs, err))
 		return -1;
 	*ret = cpt_arch_single_ret(&regs);
 	return 0;
@@ -278,6 +289,11 @@ int cpt_remote_open(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err
 	if (place_code(r, vdso_end, err))
 		return -1;
 	return map_scratch(r, SCRATCH_MIN, err);
+}
+
+int cpt_remote_unmap(struct cpt_remote *r, struct cpt_err *err)
+{
+	return r->mm->code ? unmap_scratch(r, err) : 0;
 }
 
 int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err)
@@ -386,7 +402,7 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 		return -1;
 	cpt_arch_enter_batch(&regs, r->mm->code, r->mm->scratch, b->ncalls, r->ns_tgid, r->ns_tid,
 			     r->stop_signal, cpt_arch_sp(&r->regs));
-	return let_run(r, &regs, 0, err);
+	return let_run(r, &regs, r->mm->scratch, r->mm->size, err);
 }
 
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)

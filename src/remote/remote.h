@@ -163,6 +163,8 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
 /** cpt_remote_settle - own mask and registers back; the task stays stopped. Fine for a task that is gone. */
 int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_unmap - take the scratch mapping away while there still is a way back; before others are settled */
+int cpt_remote_unmap(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
 /**
  * cpt_remote_close - settle @r and take scratch and code away from its address space
  * All other threads of the address space must have been settled before: from
