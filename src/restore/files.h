@@ -18,6 +18,7 @@
 struct cpt_restore_objects {
 	int *inodes;		/* by id: descriptor of the inode it carries, or -1 */
 	int *others;		/* by id: a pipe's writing end, a socket's closed peer, or -1 */
+	int *pairs;		/* by id: two descriptors of a nameless pair, 0: none; shared with helpers; or NULL */
 	const char **asides;	/* socket files put aside, to be removed in the end */
 	unsigned nasides;
 	const struct cpt_rtask **makers;	/* by id of an epoll: who makes its registrations; NULL: not found yet */

@@ -7,6 +7,7 @@
  * their way before: queues, seals, locks, owners.
  */
 #include "restore/files.h"
+#include "restore/unix.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -157,9 +158,12 @@ static int open_one(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err 
 static int prepare(struct cpt_restore *r, struct cpt_err *err)
 {
 	make_room(r);
+	if (cpt_unix_make_pairs(r, err))
+		return -1;
 	for (unsigned id = 1; id < r->nobjects; id++)
 		if (open_one(r, r->objects[id], err))
 			return -1;
+	cpt_unix_free_pairs(r);
 	return cpt_unix_connect_all(r, err);
 }
 
@@ -170,6 +174,7 @@ void cpt_restore_objects_free(struct cpt_restore *r)
 	if (!r->own)
 		return;
 	cpt_unix_forget_asides(r);
+	cpt_unix_free_pairs(r);
 	for (unsigned id = 0; id < r->nobjects; id++) {
 		if (r->own->inodes[id] >= 0 && !(r->own->taken[id] & CPT_TAKEN_INODE))
 			close(r->own->inodes[id]);

@@ -20,13 +20,6 @@ static const Cpt__Object *peer_of(const struct cpt_restore *r, const Cpt__Object
 	return o->unix_socket->has_peer ? r->objects[o->unix_socket->peer] : NULL;
 }
 
-static int make_pair(const Cpt__Object *o, int fds[2], struct cpt_err *err)
-{
-	if (socketpair(AF_UNIX, (int)o->socket->type | SOCK_CLOEXEC, 0, fds))
-		return cpt_fail_sys(err, "socketpair");
-	return 0;
-}
-
 static int finish(int fd, const Cpt__Object *o, struct cpt_err *err)
 {
 	return cpt_object_set_flags(fd, o, 0, err) || cpt_socket_options(fd, o->socket, err) ? -1 : 0;
@@ -37,30 +30,45 @@ static bool mutual(const Cpt__Object *o, const Cpt__Object *peer)
 	return peer && peer != o && peer->unix_socket->has_peer && peer->unix_socket->peer == o->id;
 }
 
+/* by accept, when the names come */
+static bool waits_for_accept(const Cpt__Object *o, const Cpt__Object *peer)
+{
+	return connection_oriented(o) && o->unix_socket->connected &&
+	       (o->unix_socket->has_name || (peer && peer->unix_socket->has_name));
+}
+
+bool cpt_unix_is_pair(const struct cpt_restore *r, const Cpt__Object *o)
+{
+	const Cpt__Object *peer = o->unix_socket ? peer_of(r, o) : NULL;
+
+	if (!o->unix_socket || (peer && (!peer->unix_socket || peer->socket->type != o->socket->type)))
+		return false;
+	if (waits_for_accept(o, peer))
+		return false;
+	return peer ? mutual(o, peer) && o->id < peer->id : o->unix_socket->connected;
+}
+
 int cpt_open_unix(struct cpt_restore *r, const Cpt__Object *o, int *fd, struct cpt_err *err)
 {
-	const Cpt__UnixSocket *u = o->unix_socket;
 	const Cpt__Object *peer = peer_of(r, o);
-	int fds[2];
+	const int *made = r->own->pairs ? &r->own->pairs[2 * o->id] : NULL;
 
 	if (peer && (!peer->unix_socket || peer->socket->type != o->socket->type))
 		return cpt_fail(err, CPT_BAD_IMAGE, "its peer, object %u, is no such socket", peer->id);
 	if (connection_oriented(o) && peer && !mutual(o, peer))
 		return cpt_fail(err, CPT_BAD_IMAGE, "its peer, object %u, is not connected to it", peer->id);
-	if (connection_oriented(o) && (u->has_name || (peer && peer->unix_socket->has_name)) && u->connected)
-		return 0;		/* by accept, when the names come */
-	if (!(u->connected && !peer) && !mutual(o, peer)) {
+	if (waits_for_accept(o, peer))
+		return 0;
+	if (!made || !made[0]) {
 		*fd = cpt_socket_make(o, err);
 		return *fd < 0 ? -1 : 0;
 	}
-	if (make_pair(o, fds, err))
-		return -1;
-	*fd = fds[0];
+	*fd = made[0];
 	if (peer)
-		r->object_fds[peer->id] = fds[1];
+		r->object_fds[peer->id] = made[1];
 	else
-		r->own->others[o->id] = fds[1];
-	return finish(fds[0], o, err) || (peer && finish(fds[1], peer, err)) ? -1 : 0;
+		r->own->others[o->id] = made[1];
+	return finish(*fd, o, err) || (peer && finish(made[1], peer, err)) ? -1 : 0;
 }
 
 /* ---- connections through a name ------------------------------------------- */
@@ -86,25 +94,48 @@ static const Cpt__Object *find_listener(const struct cpt_restore *r, const Cpt__
 	return NULL;
 }
 
+struct call {
+	int fd, backlog;
+	const Cpt__UnixSocket *u;
+};
+
+static int call_listen(void *arg, struct cpt_err *err)
+{
+	const struct call *c = arg;
+
+	return listen(c->fd, c->backlog) ? cpt_fail_sys(err, "listen") : 0;
+}
+
+static int call_connect(void *arg, struct cpt_err *err)
+{
+	const struct call *c = arg;
+
+	return cpt_unix_at_name(c->fd, &c->u->name, c->u->folder, connect, err);
+}
+
 /* @server is what accept(2) gives; nobody of the group listens there any more */
-static int own_listener(struct cpt_restore *r, const Cpt__Object *server, struct cpt_err *err)
+static int own_listener(struct cpt_restore *r, const Cpt__Object *server, const Cpt__Object *client, struct cpt_err *err)
 {
 	CPT_AUTO(fd) int fd = socket(AF_UNIX, (int)server->socket->type | SOCK_CLOEXEC, 0);
+	struct call c = { fd, 1, NULL };
 
 	if (fd < 0)
 		return cpt_fail_sys(err, "socket");
 	if (cpt_unix_bind_name(r, fd, server->unix_socket, true, err))
 		return -1;
-	if (listen(fd, 1))
-		return cpt_fail_sys(err, "listen");
+	if (cpt_unix_as_peer(client ? client->unix_socket : NULL, call_listen, &c, err))
+		return -1;
 	return CPT_TAKE(fd, -1);
 }
 
-static int accept_from(struct cpt_restore *r, const Cpt__Object *server, int client, int *ret, struct cpt_err *err)
+/* @client: the descriptor that connects; @other: its object, NULL if nobody of the group has it any more */
+static int accept_from(struct cpt_restore *r, const Cpt__Object *server, const Cpt__Object *other, int client,
+		       int *ret, struct cpt_err *err)
 {
 	const Cpt__UnixSocket *u = server->unix_socket;
 	const Cpt__Object *there = find_listener(r, server);
-	CPT_AUTO(fd) int own = there ? -1 : own_listener(r, server, err);
+	CPT_AUTO(fd) int own = there ? -1 : own_listener(r, server, other, err);
+	struct call c = { client, 0, u };
 	CPT_AUTO(fd) int fd = -1;
 
 	if (!there && own < 0)
@@ -113,7 +144,7 @@ static int accept_from(struct cpt_restore *r, const Cpt__Object *server, int cli
 	if (there && there->unix_socket->stale && cpt_unix_has_path(u))
 		return cpt_fail(err, CPT_UNSUPPORTED, "unix socket %s: connections of a listener without a file can't be made",
 				cpt_unix_name(r, u));
-	if (cpt_unix_at_name(client, &u->name, u->folder, connect, err))
+	if (cpt_unix_as_peer(u, call_connect, &c, err))
 		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));
 	fd = accept4(there ? r->object_fds[there->id] : own, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
@@ -146,7 +177,7 @@ static int connect_named(struct cpt_restore *r, const Cpt__Object *o, struct cpt
 	if (other && other->unix_socket->has_name &&
 	    cpt_unix_bind_name(r, *client, other->unix_socket, !other->unix_socket->stale, err))
 		return -1;
-	if (accept_from(r, server, *client, &r->object_fds[server->id], err))
+	if (accept_from(r, server, other, *client, &r->object_fds[server->id], err))
 		return -1;
 	return other ? finish(*client, other, err) : 0;
 }
@@ -156,12 +187,12 @@ static int connect_named(struct cpt_restore *r, const Cpt__Object *o, struct cpt
 static int bind_one(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
 {
 	const Cpt__UnixSocket *u = o->unix_socket;
-	int fd = r->object_fds[o->id];
+	struct call c = { r->object_fds[o->id], o->socket->backlog, NULL };
 
-	if (u->has_name && cpt_unix_bind_name(r, fd, u, !u->stale, err))
+	if (u->has_name && cpt_unix_bind_name(r, c.fd, u, !u->stale, err))
 		return -1;
-	if (o->socket->has_backlog && listen(fd, o->socket->backlog))
-		return cpt_fail_sys(err, "listen at unix socket %s", cpt_unix_name(r, u));
+	if (o->socket->has_backlog && cpt_unix_as_peer(u, call_listen, &c, err))
+		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));
 	return 0;
 }
 

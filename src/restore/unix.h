@@ -17,4 +17,16 @@ int cpt_unix_at_name(int fd, const ProtobufCBinaryData *name, const char *folder
 /** cpt_unix_bind_name - @keep: its file stays; else only the socket knows the name */
 int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bool keep, struct cpt_err *err) CPT_CHECKED;
 
+/** cpt_unix_is_pair - a nameless pair that socketpair(2) makes; true for the lower id of the two, or the only one left */
+bool cpt_unix_is_pair(const struct cpt_restore *r, const Cpt__Object *o);
+
+/* ---- peers.c ----------------------------------------------------------- */
+
+/** cpt_unix_as_peer - call @act as the process that the peer of @u is known to be; as cptool when that can't be */
+typedef int cpt_peer_fn(void *arg, struct cpt_err *err);
+int cpt_unix_as_peer(const Cpt__UnixSocket *u, cpt_peer_fn *act, void *arg, struct cpt_err *err) CPT_CHECKED;
+/** cpt_unix_make_pairs - all nameless pairs, into r->own->pairs; before any object is opened */
+int cpt_unix_make_pairs(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+void cpt_unix_free_pairs(struct cpt_restore *r);
+
 #endif
