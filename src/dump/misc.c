@@ -202,8 +202,6 @@ static void tell_speculation(struct cpt_dump *d, Cpt__ThreadMisc *m, const struc
 
 static void refuse_modes(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct asked_thread *a, const struct cpt_batch *b)
 {
-	if (*(const uint32_t *)cpt_batch_out(b, a->tsc) == PR_TSC_SIGSEGV)
-		cpt_refuse(d, t, "thread %d: reading the time stamp counter is forbidden (PR_SET_TSC), which can't be carried", th->tid);
 #ifdef __x86_64__
 	if (cpt_batch_ret(b, a->cpuid) == 0)
 		cpt_refuse(d, t, "thread %d: the cpuid instruction is forbidden (ARCH_SET_CPUID), which can't be carried", th->tid);
@@ -247,8 +245,10 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 		CPT_SET(m, pdeath_signal, pdeath);
 	if (mce >= 0 && mce != PR_MCE_KILL_DEFAULT)
 		CPT_SET(m, mce_kill, (uint32_t)mce);
+	if (*(const uint32_t *)cpt_batch_out(b, a->tsc) == PR_TSC_SIGSEGV)
+		CPT_SET(m, tsc_forbidden, true);
 	tell_speculation(d, m, a, b);
-	if (m->has_pdeath_signal || m->has_mce_kill || m->n_speculation)
+	if (m->has_tsc_forbidden || m->has_pdeath_signal || m->has_mce_kill || m->n_speculation)
 		th->img->misc = m;
 	refuse_modes(d, t, th, a, b);
 	return th == t->threads ? 0 : tell_namespaces(d, t, th, a, b, err);

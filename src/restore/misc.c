@@ -130,6 +130,8 @@ static int thread(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rthread
 		return 0;
 	if (m->has_mce_kill)
 		CPT_CALL(b, prctl, CPT_NUM(PR_MCE_KILL), CPT_NUM(PR_MCE_KILL_SET), CPT_NUM(m->mce_kill), zero, zero);
+	if (m->tsc_forbidden)
+		set(b, PR_SET_TSC, PR_TSC_SIGSEGV);
 	for (size_t i = 0; i < m->n_speculation; i++)
 		CPT_CALL(b, prctl, CPT_NUM(PR_SET_SPECULATION_CTRL), CPT_NUM(m->speculation[i]->feature),
 			 CPT_NUM(m->speculation[i]->control), zero, zero);
