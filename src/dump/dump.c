@@ -363,6 +363,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 	free(d.maps.data);
 	free(d.zombies);
 	free(d.sleeps);
+	cpt_dump_mapped_free(&d);
 	cpt_arena_free(&d.arena);
 	lower_nofile(nofile);
 	d.stats.total_ns = cpt_now_ns() - begin;

@@ -33,6 +33,8 @@ int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *er
 
 /* mm.c: mappings; called before anything is mapped into the task */
 int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_mapped_free - forget which objects are behind mappings */
+void cpt_dump_mapped_free(struct cpt_dump *d);
 
 /* precopy.c: copy while the group runs */
 int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;

@@ -77,6 +77,11 @@ static int object_behind(struct cpt_dump *d, struct cpt_task *t, const struct cp
 	return 0;
 }
 
+void cpt_dump_mapped_free(struct cpt_dump *d)
+{
+	HASH_CLEAR(hh, d->mapped);	/* the table; what is in it lies in the arena */
+}
+
 /* ---- one mapping ----------------------------------------------------- */
 
 static const char *why_not(const struct cpt_vma *v)
