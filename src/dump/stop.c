@@ -18,7 +18,8 @@
 #define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
 #endif
 
-#define FIRST_PATIENCE_MS 100		/* how long a task may take to stop before vfork is suspected */
+#define FIRST_PATIENCE_MS 100		/* how long a task may take to stop before it is looked at closer */
+#define DETACH_MS 5000
 
 static int deadline_ms(const struct cpt_dump *d)
 {
@@ -89,11 +90,28 @@ static int seize_all(struct cpt_dump *d, bool frozen, struct cpt_err *err)
 	return 0;
 }
 
-static int wait_thread(struct cpt_task *t, struct cpt_thread *th, int patience_ms, struct cpt_err *err)
+/* In an uninterruptible sleep, as a parent is in vfork(2); not just slow to get a processor. */
+static bool can_t_stop(struct cpt_dump *d, const struct cpt_task *t, pid_t tid)
 {
-	struct cpt_remote *r = &th->remote;
-	int rc = cpt_remote_stopped(th->tid, patience_ms, r, err);
+	struct cpt_err none;
+	struct cpt_stat stat;
+	char path[48];
 
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return !cpt_read_at(t->proc, path, &d->buf, &none) && !cpt_parse_stat(d->buf.data, &stat, &none) &&
+	       stat.state == 'D';
+}
+
+static int wait_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, int patience_ms,
+		       struct cpt_err *err)
+{
+	uint64_t end = d->stop_began + (uint64_t)deadline_ms(d) * 1000000;
+	struct cpt_remote *r = &th->remote;
+	int rc;
+
+	do
+		rc = cpt_remote_stopped(th->tid, patience_ms, r, err);
+	while (rc < 0 && err->sys == ETIMEDOUT && !can_t_stop(d, t, th->tid) && cpt_now_ns() < end);
 	if (rc > 0)
 		return cpt_fail_errno(err, ESRCH, "task %d (%s) ended while the group was frozen", th->tid, t->comm);
 	if (rc < 0)
@@ -113,7 +131,7 @@ static int wait_all(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++)
 		for (unsigned k = 0; k < d->tasks[i].nthreads; k++)
-			if (wait_thread(&d->tasks[i], &d->tasks[i].threads[k], patience_ms, err))
+			if (wait_thread(d, &d->tasks[i], &d->tasks[i].threads[k], patience_ms, err))
 				return -1;
 	return 0;
 }
@@ -149,7 +167,7 @@ static void detach_task(struct cpt_task *t, struct cpt_err *first)
 
 		/* one that has not stopped yet is about to: it was waiting for another that runs now */
 		if (!th->stopped && th->remote.tid &&
-		    cpt_remote_stopped(th->tid, FIRST_PATIENCE_MS, &th->remote, &e))
+		    cpt_remote_stopped(th->tid, DETACH_MS, &th->remote, &e))
 			continue;
 		if (th->remote.tid && cpt_remote_detach(&th->remote, &e))
 			keep_first(first, &e);

@@ -23,30 +23,9 @@
 
 #define FREEZE_MS 10000
 
-void cpt_missing(struct cpt_restore *r, const char *fmt, ...)
-{
-	struct cpt_err line;
-	char text[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	cpt_fail(&line, CPT_UNSUPPORTED, "%s", text);
-	if (!r->missing++)
-		memcpy(r->first_missing, line.text, sizeof(r->first_missing) - 1);
-	if (r->opt->refused.line)
-		r->opt->refused.line(r->opt->refused.arg, line.text);
-}
-
 static const char *image_name(const struct cpt_restore_options *opt)
 {
 	return opt->image ? opt->image : "checkpoint.cpt";
-}
-
-size_t cpt_restore_take(struct cpt_restore *r, struct cpt_batch *b, int from)
-{
-	return CPT_CALL(b, pidfd_getfd, CPT_NUM(r->self_fd), CPT_NUM(from), CPT_NUM(0));
 }
 
 /* ---- can it be done here? -------------------------------------------- */
