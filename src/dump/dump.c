@@ -221,8 +221,20 @@ static int guard_freezer(struct cpt_dump *d, struct cpt_err *err)
 	return cpt_guard_add(&d->guard, CPT_UNDO_WRITE, file, value, err);
 }
 
+/* What was asked for and can't be done must not be left out in silence. */
+static int refuse_options(const struct cpt_dump_options *opt, struct cpt_err *err)
+{
+	if (opt->track || opt->base)
+		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't make increments (--track, --base); dump without them");
+	if (opt->codec)
+		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't compress images (-z); dump without it");
+	return 0;
+}
+
 static int begin(struct cpt_dump *d, struct cpt_err *err)
 {
+	if (refuse_options(d->opt, err))
+		return -1;
 	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_guard_start(&d->guard, err))
 		return -1;
 	if (!d->checking && cpt_img_create_guarded(image_name(d->opt), &d->guard, &d->img, err))

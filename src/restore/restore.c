@@ -283,6 +283,8 @@ static int restore(struct cpt_restore *r, struct cpt_err *err)
 {
 	uint64_t t0 = cpt_now_ns(), t1;
 
+	if (r->opt->lazy)
+		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't bring pages in later (--lazy); restore without it");
 	if (check_image(r, err) || cpt_restore_scratch(r, err) || prepare(r, err))
 		return -1;
 	t1 = cpt_now_ns();
