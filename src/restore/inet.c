@@ -57,7 +57,7 @@ static int bind_it(struct cpt_restore *r, int fd, const Cpt__Object *o, struct c
 		return cpt_fail_sys(err, "setsockopt(SO_REUSEADDR)");
 	if (bind(fd, &a.any, (socklen_t)o->inet_socket->local.len)) {
 		if (errno == EADDRINUSE)
-			return cpt_fail_sys(err, "%s address %s; end the program that uses it (ss -tulpn)", what, print(r, &a));
+			return cpt_fail_sys(err, "%s address %s; end the program that uses it (ss -tanup), or wait a minute if connections to it are still closing", what, print(r, &a));
 		return cpt_fail_sys(err, "bind %s address %s", what, print(r, &a));
 	}
 	if (o->socket->has_backlog && listen(fd, o->socket->backlog))

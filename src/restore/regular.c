@@ -69,13 +69,14 @@ int cpt_regular_look(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err
 		return 0;
 	if (f->has_handle)
 		return look_handle(r, o);
-	if (lstat(f->path, &now) && (errno == ENOENT || errno == ENOTDIR)) {
+	/* what is only pointed at may be a symbolic link itself */
+	if (fstatat(AT_FDCWD, f->path, &now, o->flags & O_PATH ? AT_SYMLINK_NOFOLLOW : 0)) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return cpt_fail_sys(err, "stat %s", f->path);
 		if (strncmp(f->path, "/sys/fs/cgroup/", 15) != 0)	/* the group comes back first */
 			cpt_missing(r, "%s is gone; put it back", f->path);
 		return 0;
 	}
-	if (!(o->flags & O_PATH) && stat(f->path, &now))	/* a folder of the path may be a link by now */
-		return cpt_fail_sys(err, "stat %s", f->path);
 	if ((now.st_mode & S_IFMT) != (f->mode & S_IFMT))
 		cpt_missing(r, "%s was %s, and is %s now", f->path, kind_name(f->mode), kind_name(now.st_mode));
 	else if (f->has_rdev && now.st_rdev != f->rdev)
