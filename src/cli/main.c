@@ -48,7 +48,8 @@ int main(int argc, char **argv)
 	};
 	int c;
 
-	signal(SIGPIPE, SIG_IGN);	/* a closed pipe is an error like any other */
+	signal(SIGPIPE, SIG_IGN);	/* a closed pipe is an error like any other, */
+	signal(SIGXFSZ, SIG_IGN);	/* and so is a file size limit */
 	setvbuf(stderr, NULL, _IOLBF, 1024);
 	while ((c = getopt_long(argc, argv, "+vhV", options, NULL)) != -1) {
 		switch (c) {

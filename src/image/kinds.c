@@ -101,6 +101,17 @@ static int unpack_all(struct cpt_img *img, struct cpt_err *err)
 	return 0;
 }
 
+/* the header tells the id that the frame is bound to */
+static int check_id(const struct cpt_img *img, struct cpt_err *err)
+{
+	const Cpt__Header *h = (const Cpt__Header *)img->records[0].message;
+
+	if (h->has_id && memcmp(h->id.data, img->preamble.id, CPT_IMG_ID))
+		return cpt_bad(img->name, img->records[0].offset, err,
+			       "the header is that of another image");
+	return 0;
+}
+
 int cpt_img_check_messages(struct cpt_img *img, struct cpt_err *err)
 {
 	CPT_AUTO(refs) struct cpt_refs *refs = NULL;
@@ -114,5 +125,5 @@ int cpt_img_check_messages(struct cpt_img *img, struct cpt_err *err)
 			if (check_record(img, list->at[n], refs, err))
 				return -1;
 	}
-	return cpt_check_families(img, err);
+	return check_id(img, err) ? -1 : cpt_check_families(img, err);
 }

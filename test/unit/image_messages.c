@@ -256,13 +256,15 @@ static void slots(void **state)
 
 static void headers(void **state)
 {
-	uint8_t id[3] = { 0 };
+	uint8_t id[CPT_IMG_ID] = { 0 };
 
 	REFUSED(w.header.version = 99, "version 99");
 	REFUSED(SET(w.header, features, 1), "features");
 	REFUSED(SET(w.header, page_size, 16384), "pages of 16384 bytes");
 	REFUSED(SET(w.header, freezer, 3), "freezer of version 3");
 	REFUSED((w.header.has_id = true, w.header.id.data = id, w.header.id.len = 3), "id of 3 bytes");
+	REFUSED((w.header.has_id = true, w.header.id.data = id, w.header.id.len = sizeof(id)),
+		"of another image");
 }
 
 /* ---- bytes that are no message ------------------------------------------------- */
