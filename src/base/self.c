@@ -152,6 +152,8 @@ static int read_places(struct cpt_arena *arena, struct cpt_self *s, struct cpt_e
 	if (cpt_read_at(proc, "oom_score_adj", &buf, err))
 		return -1;
 	s->oom_score_adj = strtol(buf.data, NULL, 10);
+	if (cpt_read_at(proc, "coredump_filter", &buf, &none) == 0)
+		s->coredump_filter = strtoul(buf.data, NULL, 16);
 	if (cpt_read_at(proc, "cgroup", &buf, err))
 		return -1;
 	s->cgroups = cpt_arena_strdup(arena, buf.data);

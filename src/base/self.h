@@ -38,6 +38,7 @@ struct cpt_self {
 	bool no_new_privs;
 	uint32_t personality;
 	long oom_score_adj;
+	unsigned long coredump_filter;
 	struct cpt_sched_attr sched;
 	int io_priority;
 	int nice;

@@ -59,6 +59,9 @@ static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	    cpt_read_at(t->proc, "oom_score_adj", &d->buf, err))
 		return -1;
 	CPT_SET(m, oom_score_adj, (int32_t)strtol(d->buf.data, NULL, 10));
+	if (cpt_read_at(t->proc, "coredump_filter", &d->buf, err))	/* a kernel without core dumps has none */
+		return err->sys == ENOENT ? 0 : -1;
+	CPT_SET(m, coredump_filter, (uint32_t)strtoul(d->buf.data, NULL, 16));
 	return 0;
 }
 

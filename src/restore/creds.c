@@ -64,6 +64,19 @@ static uint64_t lacking(const struct cpt_self *self, const Cpt__Creds *c)
 	return (need & ~self->cap_eff) | (sets & ~self->cap_bnd) | (c->permitted & ~self->cap_prm);
 }
 
+/* Is there one that has not given up new privileges? */
+static bool one_may_gain(const struct cpt_restore *r)
+{
+	for (unsigned i = 0; i < r->ntasks; i++)
+		for (size_t k = 0; k < r->tasks[i].img->n_threads; k++) {
+			const Cpt__Creds *c = r->tasks[i].img->threads[k]->creds;
+
+			if (c && !c->no_new_privs)
+				return true;
+		}
+	return false;
+}
+
 static int look(struct cpt_restore *r, struct cpt_err *err)
 {
 	uint64_t lacks = 0;
@@ -78,6 +91,8 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 			if (c)
 				lacks |= lacking(r->self, c);
 		}
+	if (r->self->no_new_privs && one_may_gain(r))
+		cpt_missing(r, "cptool has given up new privileges (PR_SET_NO_NEW_PRIVS), and so would all tasks of the image; run it without");
 	if (!lacks)
 		return 0;
 	name_caps(names, sizeof(names), lacks);

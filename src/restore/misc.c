@@ -79,16 +79,27 @@ static int build(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b
 	return 0;
 }
 
+static int put(const struct cpt_rtask *t, const char *file, long number, struct cpt_err *err)
+{
+	char path[48], value[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", t->pid, file);
+	snprintf(value, sizeof(value), "%ld", number);
+	return cpt_write_at(AT_FDCWD, path, value, err);
+}
+
 static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
 	const Cpt__Misc *m = t->img->misc;
-	char path[48], value[16];
 
-	if (!m || !m->has_oom_score_adj || m->oom_score_adj == r->self->oom_score_adj)
+	if (!m)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", t->pid);
-	snprintf(value, sizeof(value), "%d", m->oom_score_adj);
-	return cpt_write_at(AT_FDCWD, path, value, err);
+	if (m->has_oom_score_adj && m->oom_score_adj != r->self->oom_score_adj &&
+	    put(t, "oom_score_adj", m->oom_score_adj, err))
+		return -1;
+	if (m->has_coredump_filter && m->coredump_filter != r->self->coredump_filter)
+		return put(t, "coredump_filter", m->coredump_filter, err);
+	return 0;
 }
 
 /* What a change of credentials or an early protection would disturb. */

@@ -249,6 +249,22 @@ CPT_STORY(misc_thp_disable, "huge pages stay switched off for the process")
 	expect_eq(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
 }
 
+CPT_STORY(misc_coredump_filter, "which mappings a core file would hold")
+{
+	int fd = open("/proc/self/coredump_filter", O_RDWR);
+
+	if (fd < 0)
+		skip("this kernel has no core dumps");
+	expect(write(fd, "0x7b", 4) == 4);
+	close(fd);
+	checkpoint_here();
+	if (spoiled()) {
+		fd = open("/proc/self/coredump_filter", O_WRONLY);
+		expect(write(fd, "0x33", 4) == 4);
+	}
+	expect_eq(strtol(slurp("/proc/self/coredump_filter"), NULL, 16), 0x7b);
+}
+
 CPT_STORY(misc_mce, "what happens on memory errors (PR_MCE_KILL)")
 {
 	expect(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0);
