@@ -80,6 +80,7 @@ static int open_temp(struct cpt_out *out, struct cpt_guard *guard, struct cpt_er
 		  openat(out->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (out->fd < 0)
 		return cpt_fail_sys(err, "create a file beside %s", out->name);
+	out->guard = guard;
 	out->temp = CPT_TAKE(name, NULL);
 	out->temp_path = CPT_TAKE(path, NULL);
 	return 0;
@@ -189,6 +190,9 @@ int cpt_out_finish(struct cpt_out *out, struct cpt_err *err)
 	out->fd = -1;
 	if (close(fd))
 		return cpt_fail_sys(err, "close %s", out->name);
+	/* Ctrl-C comes before or after the name is given, but not with it */
+	if (out->guard)
+		cpt_guard_no_return(out->guard);
 	if (renameat(out->dir, out->temp, out->dir, out->target))
 		return cpt_fail_sys(err, "rename %s to %s", out->temp_path, out->target);
 	return sync_folder(out, err);

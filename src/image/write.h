@@ -21,6 +21,7 @@ struct cpt_out {
 	char *target;			/* final and temporary name in the folder */
 	char *temp;
 	char *temp_path;		/* absolute */
+	struct cpt_guard *guard;	/* knows of temp_path; NULL: none */
 	uint64_t allocated;		/* file space asked for, UINT64_MAX: that is of no use */
 };
 
