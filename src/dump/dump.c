@@ -26,9 +26,10 @@ static int refusals(const struct cpt_dump *d, struct cpt_err *err)
 {
 	if (!d->refused)
 		return 0;
-	if (d->refused == 1 || !d->opt->refused.line)
+	if (!d->opt->refused.line)
 		return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be dumped: %s", d->opt->group, d->first_reason);
-	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be dumped, for %u reasons", d->opt->group, d->refused);
+	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be dumped, for the %u reason%s above", d->opt->group,
+			d->refused, d->refused == 1 ? "" : "s");
 }
 
 /* ---- kinds ----------------------------------------------------------- */

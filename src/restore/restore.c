@@ -95,9 +95,10 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 			return cpt_within(err, "%s", cpt_restore_kinds[k]->name);
 	if (!r->missing)
 		return 0;
-	if (r->missing == 1 || !r->opt->refused.line)
+	if (!r->opt->refused.line)
 		return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be restored here: %s", image_name(r->opt), r->first_missing);
-	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be restored here, for %u reasons", image_name(r->opt), r->missing);
+	return cpt_fail(err, CPT_UNSUPPORTED, "%s can't be restored here, for the %u reason%s above",
+			image_name(r->opt), r->missing, r->missing == 1 ? "" : "s");
 }
 
 /* ---- control descriptors --------------------------------------------- */
