@@ -167,7 +167,8 @@ static int peek(int fd, int offset, void *data, size_t size, struct peeked *p, s
 
 	memset(p, 0, offsetof(struct peeked, fds));
 	p->has_creds = false;
-	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)))
+	/* the beginning can be seen without, where the program has set none itself */
+	if (offset >= 0 && setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)))
 		return cpt_fail_sys(err, "setsockopt(SO_PEEK_OFF)");
 	p->len = recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (p->len < 0 && errno != EAGAIN)
@@ -270,7 +271,8 @@ static int add_message(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *
 #define PEEK_BYTES (4u << 20)
 #define QUEUE_MESSAGES 100000
 
-static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o, size_t total, struct cpt_err *err)
+static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o, size_t total, bool plain,
+		      struct cpt_err *err)
 {
 	bool stream = o->socket->type == SOCK_STREAM;
 	CPT_AUTO(mem) char *data = cpt_malloc(PEEK_BYTES);
@@ -280,7 +282,7 @@ static int read_queue(struct cpt_dump *d, struct cpt_fd *f, const Cpt__Object *o
 	for (unsigned n = 0; n < QUEUE_MESSAGES; n++) {
 		if (stream && (size_t)at >= total)
 			return 0;
-		if (peek(f->fd, at, data, PEEK_BYTES, &p, err))
+		if (peek(f->fd, plain && !n ? -1 : at, data, PEEK_BYTES, &p, err))
 			return -1;
 		/* an empty datagram is seen once, then the one behind it */
 		if (p.len < 0 || (p.len == 0 && o->socket->type != SOCK_DGRAM))
@@ -313,7 +315,7 @@ static int look_queue(struct cpt_dump *d, uint32_t id, struct cpt_err *err)
 		return cpt_fail_sys(err, "getsockopt(SO_PEEK_OFF)");
 	if (cpt_unix_diag(d, desc.ino, &diag, err))
 		return -1;
-	e = read_queue(d, &f, desc.img, diag ? diag->rqueue : 0, err);
+	e = read_queue(d, &f, desc.img, diag ? diag->rqueue : 0, off < 0, err);
 	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) && !e)
 		return cpt_fail_sys(err, "setsockopt(SO_PEEK_OFF)");
 	return e;
