@@ -4,8 +4,7 @@
  *
  * A socket file left over from the group as it was is put aside; the undo
  * guard brings it back if the restore fails, and it goes when all is well.
- * A name may be given once more to a socket whose file is gone: its file then
- * stands at the path for a moment only.
+ * A socket whose file is gone gets its name in a root that nobody else sees.
  */
 #include "restore/files.h"
 #include "restore/unix.h"
@@ -113,7 +112,7 @@ static int put_aside(struct cpt_restore *r, const char *path, const char **aside
 	return 0;
 }
 
-static int bind_path(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bool keep, struct cpt_err *err)
+static int bind_path(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, struct cpt_err *err)
 {
 	const char *path = cpt_unix_name(r, u), *aside;
 
@@ -121,11 +120,6 @@ static int bind_path(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bo
 		return -1;
 	if (cpt_unix_at_name(fd, &u->name, u->folder, bind, err))
 		return cpt_within(err, "unix socket %s", path);
-	if (!keep) {
-		if (unlink(path) || (aside && rename(aside, path)))
-			return cpt_fail_sys(err, "unix socket %s: put back what was there", path);
-		return 0;
-	}
 	if (chown(path, u->uid, u->gid) || chmod(path, u->mode & 07777))
 		return cpt_fail_sys(err, "unix socket %s: set its owner and mode", path);
 	if (aside)
@@ -133,13 +127,48 @@ static int bind_path(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bo
 	return 0;
 }
 
-int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bool keep, struct cpt_err *err)
+/* ---- a name without a file ------------------------------------------------ */
+
+int cpt_unix_private_path(const Cpt__UnixSocket *u, struct cpt_err *err)
 {
-	if (cpt_unix_has_path(u))
-		return bind_path(r, fd, u, keep, err);
-	if (cpt_unix_at_name(fd, &u->name, NULL, bind, err))
-		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));
+	char path[200] = "";
+
+	memcpy(path, u->name.data, CPT_MIN(u->name.len, sizeof(path) - 1));
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		if (mkdir(path, 0700) && errno != EEXIST)
+			return cpt_fail_sys(err, "mkdir %s in a private root", path);
+		*slash = '/';
+	}
 	return 0;
+}
+
+struct nameless {
+	int fd;
+	const Cpt__UnixSocket *u;
+};
+
+static int bind_private(void *arg, struct cpt_err *err)
+{
+	const struct nameless *n = arg;
+
+	if (cpt_unix_private_path(n->u, err))
+		return -1;
+	return cpt_unix_at_name(n->fd, &n->u->name, NULL, bind, err);
+}
+
+int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, struct cpt_err *err)
+{
+	struct nameless n = { fd, u };
+	int e;
+
+	if (!cpt_unix_has_path(u))
+		e = cpt_unix_at_name(fd, &u->name, NULL, bind, err);
+	else if (u->stale)
+		e = cpt_unix_in_private(bind_private, &n, err);
+	else
+		return bind_path(r, fd, u, err);
+	return e ? cpt_within(err, "unix socket %s", cpt_unix_name(r, u)) : 0;
 }
 
 void cpt_unix_forget_asides(struct cpt_restore *r)

@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -25,54 +26,81 @@ static bool same_peer(const Cpt__UnixSocket *a, const Cpt__UnixSocket *b)
 	return a->peer_pid == b->peer_pid && a->peer_uid == b->peer_uid && a->peer_gid == b->peer_gid;
 }
 
-static void child(const Cpt__UnixSocket *u, cpt_peer_fn *act, void *arg, struct outcome *out)
+/* a root of its own, empty and gone with it: names can be given there that nobody else sees */
+static int enter_private_root(struct cpt_err *err)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (setresgid(u->peer_gid, u->peer_gid, u->peer_gid) || setresuid(u->peer_uid, u->peer_uid, u->peer_uid))
-		out->failed = cpt_fail_sys(&out->err, "become user %u", u->peer_uid);
-	else
-		out->failed = act(arg, &out->err);
-	_exit(0);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("cptool", "/tmp", "tmpfs", 0, NULL) ||
+	    chroot("/tmp") || chdir("/"))
+		return cpt_fail_sys(err, "make a private root");
+	return 0;
 }
 
-/* the pid may be in use by somebody who has nothing to do with the group */
-static pid_t clone_as(pid_t pid)
+struct job {
+	const Cpt__UnixSocket *as;	/* whose peer to be, or NULL: go to a private root */
+	cpt_peer_fn *act;
+	void *arg;
+};
+
+static int work(const struct job *j, struct cpt_err *err)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!j->as)
+		return enter_private_root(err) ? -1 : j->act(j->arg, err);
+	if (setresgid(j->as->peer_gid, j->as->peer_gid, j->as->peer_gid) ||
+	    setresuid(j->as->peer_uid, j->as->peer_uid, j->as->peer_uid))
+		return cpt_fail_sys(err, "become user %u", j->as->peer_uid);
+	return j->act(j->arg, err);
+}
+
+/* a child that shares our descriptors; -1 in *@ret when it can't have that pid: somebody else has it */
+static int in_child(const struct job *j, pid_t pid, pid_t *ret, struct cpt_err *err)
 {
 	struct clone_args args = {
-		.flags = CLONE_FILES, .exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&pid, .set_tid_size = 1,
+		.flags = CLONE_FILES | (j->as ? 0 : CLONE_NEWNS), .exit_signal = SIGCHLD,
+		.set_tid = pid ? (uint64_t)(uintptr_t)&pid : 0, .set_tid_size = pid ? 1 : 0,
 	};
+	struct outcome *out = mmap(NULL, sizeof(*out), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int failed, status;
 
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (out == MAP_FAILED)
+		return cpt_fail_sys(err, "mmap");
+	out->failed = -1;
+	*ret = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (*ret == 0) {
+		out->failed = work(j, &out->err);
+		_exit(0);
+	}
+	while (*ret > 0 && waitpid(*ret, &status, 0) < 0 && errno == EINTR)
+		;
+	failed = *ret > 0 && out->failed;
+	if (failed && out->err.text[0])
+		*err = out->err;
+	else if (failed)
+		cpt_fail(err, CPT_SYSTEM, "a child that was to make a socket ended early");
+	munmap(out, sizeof(*out));
+	return failed ? -1 : 0;
 }
 
 int cpt_unix_as_peer(const Cpt__UnixSocket *u, cpt_peer_fn *act, void *arg, struct cpt_err *err)
 {
-	struct outcome *out;
-	int failed, status;
+	struct job j = { u, act, arg };
 	pid_t pid;
 
 	if (!u || !u->has_peer_pid || !u->peer_pid)
 		return act(arg, err);
-	out = mmap(NULL, sizeof(*out), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (out == MAP_FAILED)
-		return cpt_fail_sys(err, "mmap");
-	out->failed = -1;
-	pid = clone_as((pid_t)u->peer_pid);
-	if (pid == 0)
-		child(u, act, arg, out);
-	if (pid < 0) {
-		munmap(out, sizeof(*out));
-		return act(arg, err);
-	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	failed = out->failed;
-	if (failed && out->err.text[0])
-		*err = out->err;
-	else if (failed)
-		cpt_fail(err, CPT_SYSTEM, "a child that was to make a socket ended with status 0x%x", status);
-	munmap(out, sizeof(*out));
-	return failed ? -1 : 0;
+	if (in_child(&j, (pid_t)u->peer_pid, &pid, err))
+		return -1;
+	return pid < 0 ? act(arg, err) : 0;
+}
+
+int cpt_unix_in_private(cpt_peer_fn *act, void *arg, struct cpt_err *err)
+{
+	struct job j = { NULL, act, arg };
+	pid_t pid;
+
+	if (in_child(&j, 0, &pid, err))
+		return -1;
+	return pid < 0 ? cpt_fail_sys(err, "clone") : 0;
 }
 
 /* ---- nameless pairs: all that one process made at once -------------------- */

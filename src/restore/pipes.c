@@ -32,6 +32,8 @@ static int make_nameless(struct cpt_restore *r, const Cpt__Pipe *p, int *ret, st
 	const char *name = cpt_arena_printf(&r->arena, "%s.cptool-%d", p->path, getpid());
 	CPT_AUTO(fd) int fd = -1;
 
+	if (cpt_guard_add(&r->guard, CPT_UNDO_UNLINK, name, NULL, err))
+		return -1;
 	if (mkfifo(name, 0600))
 		return cpt_fail_sys(err, "make fifo %s", name);
 	fd = open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC);

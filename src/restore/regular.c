@@ -112,6 +112,8 @@ static int unnamed_folder(struct cpt_restore *r, const Cpt__Regular *f, struct c
 	char *name = cpt_arena_printf(&r->arena, "%s.cptool-%d", f->path, getpid());
 	int fd;
 
+	if (cpt_guard_add(&r->guard, CPT_UNDO_RMDIR, name, NULL, err))
+		return -1;
 	if (mkdir(name, 0700)) {
 		name = cpt_arena_printf(&r->arena, "/tmp/cptool-deleted-%d", getpid());
 		if (mkdir(name, 0700))

@@ -95,7 +95,7 @@ static const Cpt__Object *find_listener(const struct cpt_restore *r, const Cpt__
 }
 
 struct call {
-	int fd, backlog;
+	int fd, backlog, listener;
 	const Cpt__UnixSocket *u;
 };
 
@@ -113,45 +113,36 @@ static int call_connect(void *arg, struct cpt_err *err)
 	return cpt_unix_at_name(c->fd, &c->u->name, c->u->folder, connect, err);
 }
 
-/* @server is what accept(2) gives; nobody of the group listens there any more */
-static int own_listener(struct cpt_restore *r, const Cpt__Object *server, const Cpt__Object *client, struct cpt_err *err)
+/* nobody of the group listens at that name any more: somebody does for a moment, out of sight */
+static int connect_alone(void *arg, struct cpt_err *err)
 {
-	CPT_AUTO(fd) int fd = socket(AF_UNIX, (int)server->socket->type | SOCK_CLOEXEC, 0);
-	struct call c = { fd, 1, NULL };
+	const struct call *c = arg;
 
-	if (fd < 0)
-		return cpt_fail_sys(err, "socket");
-	if (cpt_unix_bind_name(r, fd, server->unix_socket, true, err))
+	if (cpt_unix_has_path(c->u) && cpt_unix_private_path(c->u, err))
 		return -1;
-	if (cpt_unix_as_peer(client ? client->unix_socket : NULL, call_listen, &c, err))
+	if (cpt_unix_at_name(c->listener, &c->u->name, NULL, bind, err))
 		return -1;
-	return CPT_TAKE(fd, -1);
+	if (listen(c->listener, 1))
+		return cpt_fail_sys(err, "listen");
+	return cpt_unix_at_name(c->fd, &c->u->name, NULL, connect, err);
 }
 
-/* @client: the descriptor that connects; @other: its object, NULL if nobody of the group has it any more */
-static int accept_from(struct cpt_restore *r, const Cpt__Object *server, const Cpt__Object *other, int client,
-		       int *ret, struct cpt_err *err)
+/* @client: the descriptor that connects, to what becomes @server's */
+static int accept_from(struct cpt_restore *r, const Cpt__Object *server, int client, int *ret, struct cpt_err *err)
 {
 	const Cpt__UnixSocket *u = server->unix_socket;
 	const Cpt__Object *there = find_listener(r, server);
-	CPT_AUTO(fd) int own = there ? -1 : own_listener(r, server, other, err);
-	struct call c = { client, 0, u };
-	CPT_AUTO(fd) int fd = -1;
+	bool alone = !there || (there->unix_socket->stale && cpt_unix_has_path(u));
+	CPT_AUTO(fd) int own = alone ? socket(AF_UNIX, (int)server->socket->type | SOCK_CLOEXEC, 0) : -1;
+	struct call c = { client, 0, own, u };
 
-	if (!there && own < 0)
-		return -1;
-	/* a listener that is stale is no longer found by its path */
-	if (there && there->unix_socket->stale && cpt_unix_has_path(u))
-		return cpt_fail(err, CPT_UNSUPPORTED, "unix socket %s: connections of a listener without a file can't be made",
-				cpt_unix_name(r, u));
-	if (cpt_unix_as_peer(u, call_connect, &c, err))
+	if (alone && own < 0)
+		return cpt_fail_sys(err, "socket");
+	if (alone ? cpt_unix_in_private(connect_alone, &c, err) : cpt_unix_as_peer(u, call_connect, &c, err))
 		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));
-	fd = accept4(there ? r->object_fds[there->id] : own, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
+	*ret = accept4(alone ? own : r->object_fds[there->id], NULL, NULL, SOCK_CLOEXEC);
+	if (*ret < 0)
 		return cpt_fail_sys(err, "accept at unix socket %s", cpt_unix_name(r, u));
-	if (!there && cpt_unix_has_path(u) && unlink(cpt_unix_name(r, u)))
-		return cpt_fail_sys(err, "unlink %s", cpt_unix_name(r, u));
-	*ret = CPT_TAKE(fd, -1);
 	return finish(*ret, server, err);
 }
 
@@ -175,9 +166,9 @@ static int connect_named(struct cpt_restore *r, const Cpt__Object *o, struct cpt
 	if (*client < 0)
 		return cpt_fail_sys(err, "socket");
 	if (other && other->unix_socket->has_name &&
-	    cpt_unix_bind_name(r, *client, other->unix_socket, !other->unix_socket->stale, err))
+	    cpt_unix_bind_name(r, *client, other->unix_socket, err))
 		return -1;
-	if (accept_from(r, server, other, *client, &r->object_fds[server->id], err))
+	if (accept_from(r, server, *client, &r->object_fds[server->id], err))
 		return -1;
 	return other ? finish(*client, other, err) : 0;
 }
@@ -187,9 +178,9 @@ static int connect_named(struct cpt_restore *r, const Cpt__Object *o, struct cpt
 static int bind_one(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err)
 {
 	const Cpt__UnixSocket *u = o->unix_socket;
-	struct call c = { r->object_fds[o->id], o->socket->backlog, NULL };
+	struct call c = { r->object_fds[o->id], o->socket->backlog, -1, NULL };
 
-	if (u->has_name && cpt_unix_bind_name(r, c.fd, u, !u->stale, err))
+	if (u->has_name && cpt_unix_bind_name(r, c.fd, u, err))
 		return -1;
 	if (o->socket->has_backlog && cpt_unix_as_peer(u, call_listen, &c, err))
 		return cpt_within(err, "unix socket %s", cpt_unix_name(r, u));

@@ -14,8 +14,10 @@ const char *cpt_unix_name(struct cpt_restore *r, const Cpt__UnixSocket *u);
 /** cpt_unix_at_name - @act is bind or connect; @folder: where a relative path begins, or NULL */
 int cpt_unix_at_name(int fd, const ProtobufCBinaryData *name, const char *folder,
 		     int (*act)(int fd, const struct sockaddr *a, socklen_t len), struct cpt_err *err) CPT_CHECKED;
-/** cpt_unix_bind_name - @keep: its file stays; else only the socket knows the name */
-int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, bool keep, struct cpt_err *err) CPT_CHECKED;
+/** cpt_unix_bind_name - with its file, unless that is stale: then only the socket knows the name */
+int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, struct cpt_err *err) CPT_CHECKED;
+/** cpt_unix_private_path - make the folders of a path in a private root, go to where a relative one begins */
+int cpt_unix_private_path(const Cpt__UnixSocket *u, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_unix_is_pair - a nameless pair that socketpair(2) makes; true for the lower id of the two, or the only one left */
 bool cpt_unix_is_pair(const struct cpt_restore *r, const Cpt__Object *o);
@@ -25,6 +27,8 @@ bool cpt_unix_is_pair(const struct cpt_restore *r, const Cpt__Object *o);
 /** cpt_unix_as_peer - call @act as the process that the peer of @u is known to be; as cptool when that can't be */
 typedef int cpt_peer_fn(void *arg, struct cpt_err *err);
 int cpt_unix_as_peer(const Cpt__UnixSocket *u, cpt_peer_fn *act, void *arg, struct cpt_err *err) CPT_CHECKED;
+/** cpt_unix_in_private - call @act where the root is empty and private; it may bind any path there */
+int cpt_unix_in_private(cpt_peer_fn *act, void *arg, struct cpt_err *err) CPT_CHECKED;
 /** cpt_unix_make_pairs - all nameless pairs, into r->own->pairs; before any object is opened */
 int cpt_unix_make_pairs(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 void cpt_unix_free_pairs(struct cpt_restore *r);
