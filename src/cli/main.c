@@ -48,6 +48,7 @@ int main(int argc, char **argv)
 	};
 	int c;
 
+	cpt_set_log(CPT_LOG_WARN, to_stderr);
 	signal(SIGPIPE, SIG_IGN);	/* a closed pipe is an error like any other, */
 	signal(SIGXFSZ, SIG_IGN);	/* and so is a file size limit */
 	setvbuf(stderr, NULL, _IOLBF, 1024);

@@ -79,23 +79,51 @@ static bool leads_out(const char *path)
 	return path[0] != '/' || strstr(path, "/../") || (strlen(path) >= 3 && !strcmp(path + strlen(path) - 3, "/.."));
 }
 
-void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o)
+/* a group of another hierarchy: looked up once, for all who stand there */
+struct cpt_place {
+	const Cpt__OtherCgroup *is;
+	const char *procs;		/* its cgroup.procs; NULL: not on this host */
+	struct cpt_place *next;
+};
+
+static bool equal(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static struct cpt_place *place(struct cpt_restore *r, const Cpt__OtherCgroup *o)
 {
 	const char *path = o->path ? o->path : "/";
-	char *controller = cpt_arena_strdup(&r->arena, o->controllers ? o->controllers : "");
-	char *point, *folder, value[16];
-	struct cpt_err e;
+	char *controller, *point;
+	struct cpt_place *p;
 
+	for (p = r->places; p; p = p->next)
+		if (equal(p->is->controllers, o->controllers) && equal(p->is->path, o->path))
+			return p;
+	p = cpt_arena_new(&r->arena, struct cpt_place);
+	p->is = o;
+	p->next = r->places;
+	r->places = p;
+	controller = cpt_arena_strdup(&r->arena, o->controllers ? o->controllers : "");
 	controller[strcspn(controller, ",")] = 0;
 	point = mount_of(r, controller, NULL);
-	if (!point || leads_out(path)) {
-		cpt_warn("task %d (%s): was in group %s of the %s hierarchy, which is not here", t->pid, t->comm,
-			 path, *controller ? controller : "v2");
-		return;
-	}
-	folder = cpt_arena_printf(&r->arena, "%s%s/cgroup.procs", point, path);
+	if (point && !leads_out(path))
+		p->procs = cpt_arena_printf(&r->arena, "%s%s/cgroup.procs", point, path);
+	return p;
+}
+
+void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o)
+{
+	const struct cpt_place *p = place(r, o);
+	const char *which = o->controllers && *o->controllers ? o->controllers : "v2";
+	char value[16];
+	struct cpt_err e;
+
 	snprintf(value, sizeof(value), "%d", t->pid);
-	if (cpt_write_at(AT_FDCWD, folder, value, &e))
+	if (!p->procs)
+		cpt_warn("task %d (%s): was in group %s of the %s hierarchy, which is not here", t->pid, t->comm,
+			 o->path ? o->path : "/", which);
+	else if (cpt_write_at(AT_FDCWD, p->procs, value, &e))
 		cpt_warn("task %d (%s): was in group %s of the %s hierarchy and stays where cptool is: %s", t->pid,
-			 t->comm, path, *controller ? controller : "v2", e.text);
+			 t->comm, o->path ? o->path : "/", which, e.text);
 }

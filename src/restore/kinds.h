@@ -94,6 +94,7 @@ struct cpt_restore {
 	char first_missing[400];
 	struct cpt_stats stats;
 	struct cpt_self *self;		/* by cpt_restore_self() */
+	struct cpt_place *places;	/* private to hierarchies.c */
 	bool timer_ids;			/* the ids of POSIX timers can be asked for */
 	struct cpt_restore_objects *own;	/* private to objects.c and the kinds of objects */
 };
