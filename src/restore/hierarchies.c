@@ -112,13 +112,21 @@ static struct cpt_place *place(struct cpt_restore *r, const Cpt__OtherCgroup *o)
 	return p;
 }
 
+/* An image of the other freezer names the place that it had where its group stands now. */
+static bool groups_own(const struct cpt_restore *r, const char *controllers)
+{
+	return r->group.freezer == CPT_FREEZER_V2 ? !*controllers : strstr(controllers, "freezer") != NULL;
+}
+
 void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o)
 {
+	const char *controllers = o->controllers ? o->controllers : "", *which = *controllers ? controllers : "v2";
 	const struct cpt_place *p = place(r, o);
-	const char *which = o->controllers && *o->controllers ? o->controllers : "v2";
 	char value[16];
 	struct cpt_err e;
 
+	if (groups_own(r, controllers))
+		return;
 	snprintf(value, sizeof(value), "%d", t->pid);
 	if (!p->procs)
 		cpt_warn("task %d (%s): was in group %s of the %s hierarchy, which is not here", t->pid, t->comm,
