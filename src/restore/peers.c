@@ -46,8 +46,9 @@ static int work(const struct job *j, struct cpt_err *err)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!j->as)
 		return enter_private_root(err) ? -1 : j->act(j->arg, err);
-	if (setresgid(j->as->peer_gid, j->as->peer_gid, j->as->peer_gid) ||
-	    setresuid(j->as->peer_uid, j->as->peer_uid, j->as->peer_uid))
+	/* not by the C library: it would wait here for threads that only our parent has (hashing, checking) */
+	if (syscall(SYS_setresgid, j->as->peer_gid, j->as->peer_gid, j->as->peer_gid) ||
+	    syscall(SYS_setresuid, j->as->peer_uid, j->as->peer_uid, j->as->peer_uid))
 		return cpt_fail_sys(err, "become user %u", j->as->peer_uid);
 	return j->act(j->arg, err);
 }
