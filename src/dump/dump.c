@@ -105,9 +105,11 @@ static int collect(struct cpt_dump *d, struct cpt_err *err)
 {
 	if (cpt_dump_relatives(d, err) || cpt_dump_memory_begin(d, err))
 		return -1;
+	cpt_dump_ahead(d);
 	for (unsigned i = 0; i < d->ntasks; i++)
 		if (one_process(d, &d->tasks[i], err))
 			return -1;
+	cpt_dump_ahead_end(d);
 	for (unsigned k = 0; kind(k); k++)
 		if (kind(k)->group && kind(k)->group(d, err))
 			return cpt_within(err, "%s", kind(k)->name);
@@ -339,6 +341,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 	int rc = dump(&d, err);
 
 	count(&d);
+	cpt_dump_ahead_end(&d);
 	cpt_dump_memory_free(&d);
 	if (cpt_dump_release(&d, &later) && !rc) {
 		*err = later;

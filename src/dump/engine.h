@@ -31,6 +31,12 @@ int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 int cpt_dump_relatives(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
 
+/* ahead.c: smaps of many processes, read by another thread */
+void cpt_dump_ahead(struct cpt_dump *d);
+/** cpt_dump_smaps - /proc/PID/smaps of @t in d->maps; once a process, in the order of d->tasks */
+int cpt_dump_smaps(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+void cpt_dump_ahead_end(struct cpt_dump *d);
+
 /* mm.c: mappings; called before anything is mapped into the task */
 int cpt_dump_mm(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_mapped_free - forget which objects are behind mappings */

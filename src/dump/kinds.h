@@ -83,6 +83,7 @@ struct cpt_dump {
 	char first_reason[400];
 	struct cpt_stats stats;
 	struct cpt_buf maps;		/* for /proc/PID/smaps */
+	struct cpt_ahead *ahead;	/* private to ahead.c */
 	struct cpt_mapped *mapped;	/* private to mm.c */
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */

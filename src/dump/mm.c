@@ -226,7 +226,7 @@ static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct 
 		rc = parse_mappings(d, t, mm, true, err);
 	}
 	if (rc > 0) {
-		if (cpt_read_at(t->proc, "smaps", &d->maps, err))
+		if (cpt_dump_smaps(d, t, err))
 			return -1;
 		rc = parse_mappings(d, t, mm, false, err);
 	}
