@@ -175,7 +175,8 @@ CPT_STORY(unix_listener, "a listening unix socket serves new clients; its file i
 	recv_text(a, "hello");
 }
 
-CPT_STORY(unix_backlog, "a connection that nobody has accepted yet, with bytes in it")
+CPT_REFUSED(unix_backlog, "a connection that nobody has accepted yet is refused, and can still be accepted",
+	    "connections wait to be accepted")
 {
 	int l = named(SOCK_STREAM, "@cptool-story-backlog"), c, a;
 	struct sockaddr_un un;

@@ -251,7 +251,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--list")) {
 		for (s = stories; s; s = s->next)
-			printf("%s\t%s\n", s->name, s->says);
+			printf("%s\t%s\t%s\n", s->name, s->says, s->refused ? s->refused : "");
 		return 0;
 	}
 	if (argc < 3) {

@@ -39,20 +39,25 @@
 
 struct cpt_story {
 	const char *name, *says;
+	const char *refused;		/* words of the refusal, or NULL */
 	void (*tell)(void);
 	struct cpt_story *next;
 };
 
 void cpt_story_add(struct cpt_story *story);
 
-#define CPT_STORY(id, sentence)						\
+#define CPT_STORY_(id, sentence, words)					\
 	static void story_##id(void);					\
 	__attribute__((constructor)) static void register_##id(void)	\
 	{								\
-		static struct cpt_story story = { #id, sentence, story_##id, NULL }; \
+		static struct cpt_story story = { #id, sentence, words, story_##id, NULL }; \
 		cpt_story_add(&story);					\
 	}								\
 	static void story_##id(void)
+
+#define CPT_STORY(id, sentence) CPT_STORY_(id, sentence, NULL)
+/** CPT_REFUSED - what can't be carried: the dump says so with these words, and nothing has happened */
+#define CPT_REFUSED(id, sentence, words) CPT_STORY_(id, sentence, words)
 
 /** checkpoint_here - say that all is set up, and come back when the driver has done its work */
 void checkpoint_here(void);

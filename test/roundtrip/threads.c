@@ -476,7 +476,8 @@ static void *headless(void *arg)
 	_exit(0);
 }
 
-CPT_STORY(threads_leader_gone, "a process whose first thread has ended and whose others live on")
+CPT_REFUSED(threads_leader_gone, "a process whose first thread has ended is refused, and lives on",
+	    "its main thread has ended while others run")
 {
 	pid_t pid;
 	char c = 'a';
