@@ -26,6 +26,7 @@
 #define WORTH_KIB (16 * 1024)		/* resident memory below this is copied in the pause */
 #define RANGE_MIN (1UL << 20)		/* bytes of a mapping */
 #define ROUNDS 8
+#define PROCESSES 64			/* at most; the others are copied in the pause */
 #define FEW_PAGES 512			/* left over for the pause */
 #define STOP_MS 200
 #define NO_SLOT UINT64_MAX
@@ -65,7 +66,16 @@ struct cpt_precopy {
 	struct range *ranges;
 	size_t n, cap;
 	uint64_t vdso_end;
+	uint64_t rss_kib;
 };
+
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->nprecopies; i++)
+		if (d->precopies[i].pid == pid)
+			return &d->precopies[i];
+	return NULL;
+}
 
 /* ---- arming ---------------------------------------------------------- */
 
@@ -173,6 +183,17 @@ static void forget(struct cpt_precopy *p)
 		close(p->pagemap);
 }
 
+/*
+ * A child no larger than its parent most likely shares its memory: that is
+ * stored once, and what it has of its own is little.
+ */
+static bool shares_parent(const struct cpt_dump *d, const struct cpt_status *s)
+{
+	const struct cpt_precopy *parent = cpt_precopy_of(d, s->ppid);
+
+	return parent && s->vm_rss_kib <= parent->rss_kib + parent->rss_kib / 4;
+}
+
 static bool worth_it(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 {
 	struct cpt_err ignored;
@@ -180,7 +201,8 @@ static bool worth_it(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	return !cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) && !cpt_parse_status(d->buf.data, s, &ignored) &&
-	       s->vm_rss_kib >= WORTH_KIB && (s->state == 'R' || s->state == 'S') && !s->tracer;
+	       s->vm_rss_kib >= WORTH_KIB && (s->state == 'R' || s->state == 'S') && !s->tracer &&
+	       d->nprecopies < PROCESSES && !shares_parent(d, s);
 }
 
 static void arm(struct cpt_dump *d, pid_t pid)
@@ -192,6 +214,7 @@ static void arm(struct cpt_dump *d, pid_t pid)
 
 	if (!worth_it(d, pid, &s))
 		return;
+	p.rss_kib = s.vm_rss_kib;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
@@ -202,14 +225,6 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	}
 	CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
 	d->precopies[d->nprecopies++] = p;
-}
-
-const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
-{
-	for (size_t i = 0; i < d->nprecopies; i++)
-		if (d->precopies[i].pid == pid)
-			return &d->precopies[i];
-	return NULL;
 }
 
 /* ---- flags of mappings ----------------------------------------------- */
