@@ -299,9 +299,17 @@ static int restore(struct cpt_restore *r, struct cpt_err *err)
 /* Whatever there is of the group dies; the guard does it, or here those that no group holds yet. */
 static void undo(struct cpt_restore *r)
 {
+	struct cpt_err ignored;
+	bool any = false;
+
 	for (unsigned i = 0; i < r->ntasks; i++)
-		if (r->tasks[i].made)
+		if (r->tasks[i].made) {
 			kill(r->tasks[i].pid, SIGKILL);
+			any = true;
+		}
+	/* on v1 a frozen task dies when it is thawed; the group was empty before ours were made */
+	if (any && r->group.fd >= 0 && cpt_group_signal(&r->group, SIGKILL, FREEZE_MS, true, &ignored))
+		cpt_debug("undo: %s", ignored.text);
 	for (unsigned i = 0; i < r->ntasks; i++)
 		for (unsigned k = r->tasks[i].nthreads; r->tasks[i].made && k-- > 0;)
 			while (waitpid(r->tasks[i].threads[k].tid, NULL, __WALL) < 0 && errno == EINTR)
