@@ -325,12 +325,16 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
 	for (size_t i = 0; i < t->mm_img->n_vmas; i++) {
 		const Cpt__Vma *v = t->mm_img->vmas[i];
-		int rc = 0;
+		int rc = -1;
 
 		if (!private_memory(v))
 			continue;
-		rc = m->sharing ? scan_range(&s, pagemap, v->start, v->end)
-				: cpt_scan_own(d, t, pagemap, v->start, v->end, err);
+		if (!m->sharing && !m->no_scan) {
+			rc = cpt_scan_own(d, t, pagemap, v->start, v->end, err);
+			m->no_scan = rc && (err->sys == ENOTTY || err->sys == EINVAL);	/* before Linux 6.7 */
+		}
+		if (m->sharing || m->no_scan)
+			rc = scan_range(&s, pagemap, v->start, v->end);
 		if (rc)
 			return -1;
 	}

@@ -66,6 +66,7 @@ struct cpt_run {
 
 struct cpt_dump_memory {
 	bool sharing;			/* there is more than one address space */
+	bool no_scan;			/* this kernel has no PAGEMAP_SCAN */
 	uint64_t zero_pfn;
 	uint64_t next_slot;
 	struct cpt_pages pages;

@@ -49,7 +49,8 @@ struct uffdio_register_arg {
 
 struct range {
 	uint64_t start, end;
-	uint64_t *slot;			/* one a page; NO_SLOT: not copied */
+	uint64_t *slot;			/* one a page, + 1; 0: not copied */
+	bool lost;			/* ended, or something else stands there now */
 };
 
 /* flags of a mapping as they were shortly before the pause */
@@ -96,7 +97,7 @@ static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err
 		    v.end - v.start < RANGE_MIN || strncmp(v.path, "[v", 2) == 0)
 			continue;
 		CPT_GROW(p->ranges, p->n, p->cap);
-		p->ranges[p->n++] = (struct range){ v.start, v.end, NULL };
+		p->ranges[p->n++] = (struct range){ v.start, v.end, NULL, false };
 	}
 	return got;
 }
@@ -337,10 +338,10 @@ static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
 		r.p = &d->precopies[i];
 		for (size_t k = 0; k < r.p->n; k++) {
 			r.g = &r.p->ranges[k];
-			if (cpt_scan(r.p->pagemap, r.g->start, r.g->end, CPT_SCAN_PROTECT, copy_region, &r, err)) {
-				if (err->sys != ESRCH && err->sys != EPERM && err->sys != EINVAL)
+			if (!r.g->lost && cpt_scan(r.p->pagemap, r.g->start, r.g->end, CPT_SCAN_PROTECT, copy_region, &r, err)) {
+				if (err->sys != ESRCH && err->sys != EPERM && err->sys != EINVAL && err->sys != ENOTTY)
 					return -1;
-				r.g->end = r.g->start;	/* ended, or another mapping stands there now */
+				r.g->lost = true;
 			}
 		}
 	}
@@ -392,11 +393,17 @@ uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct range *g = &p->ranges[i];
-		uint64_t n = 1, most = (CPT_MIN(end, g->end) - start) / CPT_PAGE;
-		const uint64_t *s = &g->slot[(start - g->start) / CPT_PAGE];
+		const uint64_t *s;
+		uint64_t n = 1, most;
 
-		if (start < g->start || start >= g->end)
+		if (g->lost || g->end <= start || g->start >= end)
 			continue;
+		if (g->start > start) {		/* none up to there: ranges ascend */
+			end = g->start;
+			break;
+		}
+		s = &g->slot[(start - g->start) / CPT_PAGE];
+		most = (CPT_MIN(end, g->end) - start) / CPT_PAGE;
 		*slot = s[0] - 1;
 		while (n < most && (s[0] ? s[n] == s[0] + n : !s[n]))
 			n++;
@@ -411,7 +418,7 @@ bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot
 	for (size_t i = 0; p && i < p->n; i++) {
 		const struct range *g = &p->ranges[i];
 
-		if (address >= g->start && address < g->end) {
+		if (!g->lost && address >= g->start && address < g->end) {
 			*slot = g->slot[(address - g->start) / CPT_PAGE] - 1;
 			return *slot != NO_SLOT;
 		}
