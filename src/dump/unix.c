@@ -335,13 +335,18 @@ static void look_outside(struct cpt_dump *d, const struct cpt_description *desc,
 	if (getpeername(f->fd, (struct sockaddr *)&a, &len))
 		len = 0;
 	size = len > offsetof(struct sockaddr_un, sun_path) ? len - offsetof(struct sockaddr_un, sun_path) : 0;
+	if (size && a.sun_path[0])
+		size = strnlen(a.sun_path, CPT_MIN(size, sizeof(a.sun_path)));
 	if (!(d->opt->permit & CPT_PERMIT_EXT_UNIX_SK)) {
 		cpt_refuse_fd(d, f, "unix socket connected to %s, outside the group; --ext-unix-sk has a datagram socket "
 			      "connected anew, another one restored as closed by the other side",
 			      size ? cpt_socket_name(d, a.sun_path, size) : "a nameless one");
 		return;
 	}
-	if (desc->img->socket->type == SOCK_DGRAM && size) {
+	if (desc->img->socket->type == SOCK_DGRAM && size && a.sun_path[0] && a.sun_path[0] != '/') {
+		cpt_refuse_fd(d, f, "unix socket connected to %s outside the group: from a relative path it can't be found "
+			      "again", cpt_socket_name(d, a.sun_path, size));
+	} else if (desc->img->socket->type == SOCK_DGRAM && size) {
 		u->has_external = true;
 		u->external = (ProtobufCBinaryData){ size, cpt_arena_memdup(&d->arena, a.sun_path, size) };
 	} else {
