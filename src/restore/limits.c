@@ -59,7 +59,7 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 		return 0;
 	for (unsigned res = 0; res < RLIM_NLIMITS; res++) {
 		struct need n = { 0 };
-		char want[24], have[24];
+		char want[24], have[24], more[32] = "";
 
 		if (getrlimit(res, &own))
 			return cpt_fail_sys(err, "getrlimit %s", names[res]);
@@ -68,8 +68,10 @@ static int look(struct cpt_restore *r, struct cpt_err *err)
 			continue;
 		say(want, sizeof(want), n.hard);
 		say(have, sizeof(have), own.rlim_max);
-		cpt_missing(r, "task %u (and %u more): hard limit %s of %s is above cptool's own, %s, and it has no CAP_SYS_RESOURCE to raise it; start cptool with a higher one (ulimit -H)",
-			    n.pid, n.tasks - 1, names[res], want, have);
+		if (n.tasks > 1)
+			snprintf(more, sizeof(more), " and %u more", n.tasks - 1);
+		cpt_missing(r, "task %u%s: hard limit %s of %s is above cptool's own, %s, and it has no CAP_SYS_RESOURCE to raise it; start cptool with a higher one (ulimit -H)",
+			    n.pid, more, names[res], want, have);
 	}
 	return 0;
 }

@@ -16,24 +16,46 @@
 
 /* ---- can it be done here? --------------------------------------------- */
 
+static int put(pid_t pid, const char *file, long number, struct cpt_err *err)
+{
+	char path[48], value[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	snprintf(value, sizeof(value), "%ld", number);
+	return cpt_write_at(AT_FDCWD, path, value, err);
+}
+
+/* How low one may go the kernel does not tell: cptool tries it with itself, for a moment. */
+static int look_at_oom(struct cpt_restore *r, struct cpt_err *err)
+{
+	const Cpt__Task *lowest = NULL;
+	struct cpt_err none;
+
+	for (unsigned i = 0; i < r->ntasks; i++) {
+		const Cpt__Task *t = r->tasks[i].img;
+
+		if (t->misc && t->misc->has_oom_score_adj && t->misc->oom_score_adj < r->self->oom_score_adj &&
+		    (!lowest || t->misc->oom_score_adj < lowest->misc->oom_score_adj))
+			lowest = t;
+	}
+	if (!lowest)
+		return 0;
+	if (!put(getpid(), "oom_score_adj", lowest->misc->oom_score_adj, &none))
+		return put(getpid(), "oom_score_adj", r->self->oom_score_adj, err);
+	cpt_missing(r, "task %u: its oom_score_adj, %d, is below cptool's own, %ld, and cptool has no CAP_SYS_RESOURCE to lower it; start cptool with a lower one (choom -n %d)",
+		    lowest->pid, lowest->misc->oom_score_adj, r->self->oom_score_adj, lowest->misc->oom_score_adj);
+	return 0;
+}
+
 static int look(struct cpt_restore *r, struct cpt_err *err)
 {
-	bool may;
-
-	if (cpt_restore_self(r, err))
+	if (cpt_restore_self(r, err) || look_at_oom(r, err))
 		return -1;
-	may = cpt_self_may(r->self, CAP_SYS_RESOURCE);
-	for (unsigned i = 0; i < r->ntasks && !may; i++) {
+	for (unsigned i = 0; i < r->ntasks && !cpt_self_may(r->self, CAP_SYS_RESOURCE); i++) {
 		const Cpt__Misc *m = r->tasks[i].img->misc;
-		uint32_t pid = r->tasks[i].img->pid;
 
-		if (!m)
-			continue;
-		if (m->oom_score_adj < r->self->oom_score_adj)
-			cpt_missing(r, "task %u: its oom_score_adj, %d, is below cptool's own, %ld, and cptool has no CAP_SYS_RESOURCE to lower it; start cptool with a lower one (choom -n %d)",
-				    pid, m->oom_score_adj, r->self->oom_score_adj, m->oom_score_adj);
-		if (m->memory_merge || m->io_flusher)
-			cpt_missing(r, "task %u: %s needs CAP_SYS_RESOURCE, which cptool lacks here", pid,
+		if (m && (m->memory_merge || m->io_flusher))
+			cpt_missing(r, "task %u: %s needs CAP_SYS_RESOURCE, which cptool lacks here", r->tasks[i].img->pid,
 				    m->memory_merge ? "PR_SET_MEMORY_MERGE" : "PR_SET_IO_FLUSHER");
 	}
 	return 0;
@@ -79,15 +101,6 @@ static int build(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b
 	return 0;
 }
 
-static int put(const struct cpt_rtask *t, const char *file, long number, struct cpt_err *err)
-{
-	char path[48], value[16];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", t->pid, file);
-	snprintf(value, sizeof(value), "%ld", number);
-	return cpt_write_at(AT_FDCWD, path, value, err);
-}
-
 static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
 	const Cpt__Misc *m = t->img->misc;
@@ -95,10 +108,10 @@ static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *e
 	if (!m)
 		return 0;
 	if (m->has_oom_score_adj && m->oom_score_adj != r->self->oom_score_adj &&
-	    put(t, "oom_score_adj", m->oom_score_adj, err))
+	    put(t->pid, "oom_score_adj", m->oom_score_adj, err))
 		return -1;
 	if (m->has_coredump_filter && m->coredump_filter != r->self->coredump_filter)
-		return put(t, "coredump_filter", m->coredump_filter, err);
+		return put(t->pid, "coredump_filter", m->coredump_filter, err);
 	return 0;
 }
 
