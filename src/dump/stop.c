@@ -19,7 +19,7 @@
 #endif
 
 #define FIRST_PATIENCE_MS 100		/* how long a task may take to stop before it is looked at closer */
-#define DETACH_MS 5000
+#define LATE_MS 100
 
 static int deadline_ms(const struct cpt_dump *d)
 {
@@ -112,6 +112,11 @@ static int wait_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 	do
 		rc = cpt_remote_stopped(th->tid, patience_ms, r, err);
 	while (rc < 0 && err->sys == ETIMEDOUT && !can_t_stop(d, t, th->tid) && cpt_now_ns() < end);
+	if (rc < 0 && err->sys == ETIMEDOUT) {
+		cpt_fail(err, CPT_SYSTEM, "task %d (%s) waits in the kernel, as in vfork(2) for its child, and can't be stopped; try again later",
+			 th->tid, t->comm);
+		err->sys = ETIMEDOUT;
+	}
 	if (rc > 0)
 		return cpt_fail_errno(err, ESRCH, "task %d (%s) ended while the group was frozen", th->tid, t->comm);
 	if (rc < 0)
@@ -158,18 +163,28 @@ static void settle_task(struct cpt_task *t, struct cpt_err *first)
 		keep_first(first, &e);
 }
 
-static void detach_task(struct cpt_task *t, struct cpt_err *first)
+/* One that was not waited for: it has stopped since, or it has not. Nothing was done to it. */
+static void look_again(struct cpt_thread *th, int patience_ms)
+{
+	struct cpt_err e;
+
+	if (th->stopped || !th->remote.tid || cpt_remote_stopped(th->tid, patience_ms, &th->remote, &e))
+		return;
+	cpt_dump_hold_context(&th->remote);
+	th->stopped = !cpt_remote_settle(&th->remote, &e);
+}
+
+static void detach_stopped(struct cpt_task *t, int patience_ms, struct cpt_err *first)
 {
 	struct cpt_err e;
 
 	for (unsigned k = 0; k < t->nthreads; k++) {
 		struct cpt_thread *th = &t->threads[k];
 
-		/* one that has not stopped yet is about to: it was waiting for another that runs now */
-		if (!th->stopped && th->remote.tid &&
-		    cpt_remote_stopped(th->tid, DETACH_MS, &th->remote, &e))
+		look_again(th, patience_ms);
+		if (!th->stopped)
 			continue;
-		if (th->remote.tid && cpt_remote_detach(&th->remote, &e))
+		if (cpt_remote_detach(&th->remote, &e))
 			keep_first(first, &e);
 		th->stopped = false;
 		th->remote.tid = 0;
@@ -186,10 +201,11 @@ int cpt_dump_release(struct cpt_dump *d, struct cpt_err *err)
 		keep_first(&first, &e);
 	if (cpt_dump_refreeze_subgroups(d, &e))
 		keep_first(&first, &e);
-	for (int stopped = 1; stopped >= 0; stopped--)	/* those that others wait for first */
-		for (unsigned i = 0; i < d->ntasks; i++)
-			if (d->tasks[i].nthreads && d->tasks[i].threads[0].stopped == stopped)
-				detach_task(&d->tasks[i], &first);
+	for (unsigned i = 0; i < d->ntasks; i++)
+		detach_stopped(&d->tasks[i], 1, &first);
+	/* what is left was waiting for somebody who runs again now */
+	for (unsigned i = 0; i < d->ntasks; i++)
+		detach_stopped(&d->tasks[i], LATE_MS, &first);
 	if (first.fault)
 		*err = first;
 	return first.fault ? -1 : 0;

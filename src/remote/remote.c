@@ -49,6 +49,9 @@ static int set_mask(pid_t tid, uint64_t mask, struct cpt_err *err)
 int cpt_remote_seize(pid_t tid, unsigned long options, struct cpt_err *err)
 {
 	if (cpt_fault_here() || ptrace(PTRACE_SEIZE, tid, 0, options)) {
+		/* ours already: it could not be let go of when it did not stop */
+		if (errno == EPERM && !ptrace(PTRACE_INTERRUPT, tid, 0, 0))
+			return 0;
 		if (errno == EPERM)
 			return cpt_fail(err, CPT_UNSUPPORTED,
 					"task %d: can't be traced: a debugger or strace is attached, or the right to trace it is missing; detach it or run as root",
