@@ -302,6 +302,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		if (d->again)
 			return cpt_fail_errno(err, EAGAIN, "mappings changed around the pause");
 		count(d);
+		cpt_dump_memory_free(d);
 		cpt_dump_forget(d);
 	}
 	return finish(d, err);
