@@ -89,6 +89,8 @@ const char *one_group(const char *verb, int argc, char **argv);
 
 /** catch_signals - from now on Ctrl-C undoes what runs, says so and ends */
 void catch_signals(void);
+/** late_signal - one that came when there was nothing left to undo; 0: none did */
+int late_signal(void);
 
 /** write_stats - as JSON into a file, or "-" for stdout; @what is "dump" or "restore" */
 int write_stats(const char *file, const char *what, const struct cpt_stats *stats);

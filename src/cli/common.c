@@ -130,6 +130,12 @@ const char *one_group(const char *verb, int argc, char **argv)
 /* ---- signals --------------------------------------------------------- */
 
 static pid_t self;
+static volatile sig_atomic_t came_late;
+
+int late_signal(void)
+{
+	return came_late;
+}
 
 /* only calls that are allowed in a handler */
 static void interrupted(int sig)
@@ -142,8 +148,10 @@ static void interrupted(int sig)
 
 	if (getpid() != self)
 		_exit(EXIT_FAILED);	/* a child that was about to become somebody else */
-	if (!cpt_interrupt())
+	if (!cpt_interrupt()) {
+		came_late = sig;
 		return;		/* it is done in a moment */
+	}
 	if (write(STDERR_FILENO, text[sig], strlen(text[sig])) < 0)
 		_exit(EXIT_FAILED);
 	_exit(EXIT_FAILED);

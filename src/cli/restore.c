@@ -71,6 +71,8 @@ static int wait_for_roots(void)
 	for (unsigned i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
 		sigaddset(&set, passed[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; late_signal() && i < roots.n; i++)
+		kill(roots.pid[i], late_signal());
 	while (left) {
 		siginfo_t info;
 		int sig, st;
