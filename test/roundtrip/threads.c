@@ -208,6 +208,7 @@ CPT_STORY(threads_affinity, "cpu affinity, one thread on one cpu, another on all
 
 CPT_STORY(threads_scheduling, "policy, nice, io priority, timer slack of each thread")
 {
+	int base = getpriority(PRIO_PROCESS, 0);
 	struct one o[3] = { { 0 } };
 	struct sched_param zero = { 0 };
 
@@ -228,7 +229,7 @@ CPT_STORY(threads_scheduling, "policy, nice, io priority, timer slack of each th
 	expect_eq(sched_getscheduler(o[1].tid), SCHED_IDLE);
 	expect_eq(sched_getscheduler(o[2].tid), SCHED_OTHER);
 	expect_eq(getpriority(PRIO_PROCESS, (id_t)o[0].tid), 7);
-	expect_eq(getpriority(PRIO_PROCESS, (id_t)o[1].tid), 0);
+	expect_eq(getpriority(PRIO_PROCESS, (id_t)o[1].tid), base);
 	expect_eq(getpriority(PRIO_PROCESS, (id_t)o[2].tid), 12);
 	expect_eq(syscall(SYS_ioprio_get, 1, o[2].tid), 2 << 13 | 6);
 	expect_eq(prctl(PR_GET_TIMERSLACK), 123456);
