@@ -49,10 +49,13 @@ static int set_mask(pid_t tid, uint64_t mask, struct cpt_err *err)
 int cpt_remote_seize(pid_t tid, unsigned long options, struct cpt_err *err)
 {
 	if (cpt_fault_here() || ptrace(PTRACE_SEIZE, tid, 0, options)) {
+		int why = errno;
+
 		/* ours already: it could not be let go of when it did not stop */
-		if (errno == EPERM && !ptrace(PTRACE_INTERRUPT, tid, 0, 0))
+		if (why == EPERM && !ptrace(PTRACE_INTERRUPT, tid, 0, 0))
 			return 0;
-		if (errno == EPERM)
+		errno = why;
+		if (why == EPERM)
 			return cpt_fail(err, CPT_UNSUPPORTED,
 					"task %d: can't be traced: a debugger or strace is attached, or the right to trace it is missing; detach it or run as root",
 					tid);
