@@ -221,6 +221,24 @@ static void undo_all(const struct cpt_guard_log *log)
 	}
 }
 
+/* what was put aside has been replaced for good */
+static void drop_asides(const struct cpt_guard_log *log)
+{
+	uint32_t at = log->last;
+
+	if (__atomic_load_n(&log->used, __ATOMIC_ACQUIRE) == 0)
+		return;
+	for (;;) {
+		const struct entry *e = (const void *)(log->data + at);
+
+		if (e->what == CPT_UNDO_RENAME)
+			unlink(e->text);
+		if (at == 0)
+			return;
+		at = e->prev;
+	}
+}
+
 static _Noreturn void guard_main(int pipe, int maker, const struct cpt_guard_log *log)
 {
 	struct pollfd p[] = { { pipe, POLLIN, 0 }, { maker, POLLIN, 0 } };
@@ -243,7 +261,9 @@ static _Noreturn void guard_main(int pipe, int maker, const struct cpt_guard_log
 			break;
 		}
 	}
-	if (word != WORD_SUCCESS)
+	if (word == WORD_SUCCESS)
+		drop_asides(log);
+	else
 		undo_all(log);
 	_exit(0);
 }

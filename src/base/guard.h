@@ -32,7 +32,7 @@ enum cpt_undo {
 	CPT_UNDO_KILL_GROUP,	/* kill every task of the cgroup folder @a and below, until it is empty; wait */
 	CPT_UNDO_RMDIR,		/* rmdir @a (a cgroup made) */
 	CPT_UNDO_UNLINK,	/* unlink @a (a temporary file) */
-	CPT_UNDO_RENAME,	/* rename @a back to @b (something put aside) */
+	CPT_UNDO_RENAME,	/* rename @a back to @b (something put aside; removed when all went well) */
 };
 
 /**
@@ -44,7 +44,7 @@ int cpt_guard_start(struct cpt_guard *ret, struct cpt_err *err) CPT_CHECKED;
 /** cpt_guard_add - remember how to undo the next step; @b may be NULL. Returns when the guard can't lose it. */
 int cpt_guard_add(struct cpt_guard *g, enum cpt_undo what, const char *a,
 		  const char *b, struct cpt_err *err) CPT_CHECKED;
-/** cpt_guard_success - forget everything; the guard ends without doing anything; reaped */
+/** cpt_guard_success - forget everything; the guard ends, and removes only what was put aside; reaped */
 void cpt_guard_success(struct cpt_guard *g);
 /**
  * cpt_guard_no_return - from now on Ctrl-C is too late: cpt_interrupt() returns false

@@ -19,8 +19,6 @@ struct cpt_restore_objects {
 	int *inodes;		/* by id: descriptor of the inode it carries, or -1 */
 	int *others;		/* by id: a pipe's writing end, a socket's closed peer, or -1 */
 	int *pairs;		/* by id: two descriptors of a nameless pair, 0: none; shared with helpers; or NULL */
-	const char **asides;	/* socket files put aside, to be removed in the end */
-	unsigned nasides;
 	const struct cpt_rtask **makers;	/* by id of an epoll: who makes its registrations; NULL: not found yet */
 	uint32_t *maker_fds;	/* its number there */
 	uint32_t *epolls;	/* ids */
@@ -61,7 +59,6 @@ int cpt_regular_look(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err
 void cpt_unix_look(struct cpt_restore *r, const Cpt__Object *o);
 int cpt_unix_connect_all(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 int cpt_unix_fill(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
-void cpt_unix_forget_asides(struct cpt_restore *r);
 int cpt_memfd_late(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err) CPT_CHECKED;
 int cpt_locks_late(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err) CPT_CHECKED;
 int cpt_owner_late(struct cpt_restore *r, const Cpt__Object *o, struct cpt_err *err) CPT_CHECKED;

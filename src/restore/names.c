@@ -97,33 +97,31 @@ void cpt_unix_look(struct cpt_restore *r, const Cpt__Object *o)
 		cpt_missing(r, "unix socket %s is used by another program now; end that first", path);
 }
 
-static int put_aside(struct cpt_restore *r, const char *path, const char **aside, struct cpt_err *err)
+static int put_aside(struct cpt_restore *r, const char *path, struct cpt_err *err)
 {
+	const char *aside;
 	struct stat st;
 
-	*aside = NULL;
 	if (lstat(path, &st))
 		return errno == ENOENT ? 0 : cpt_fail_sys(err, "look at %s", path);
-	*aside = cpt_arena_printf(&r->arena, "%s.cptool-%d", path, getpid());
-	if (cpt_guard_add(&r->guard, CPT_UNDO_RENAME, *aside, path, err))
+	aside = cpt_arena_printf(&r->arena, "%s.cptool-%d", path, getpid());
+	if (cpt_guard_add(&r->guard, CPT_UNDO_RENAME, aside, path, err))
 		return -1;
-	if (rename(path, *aside))
+	if (rename(path, aside))
 		return cpt_fail_sys(err, "put %s aside", path);
 	return 0;
 }
 
 static int bind_path(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, struct cpt_err *err)
 {
-	const char *path = cpt_unix_name(r, u), *aside;
+	const char *path = cpt_unix_name(r, u);
 
-	if (put_aside(r, path, &aside, err) || cpt_guard_add(&r->guard, CPT_UNDO_UNLINK, path, NULL, err))
+	if (put_aside(r, path, err) || cpt_guard_add(&r->guard, CPT_UNDO_UNLINK, path, NULL, err))
 		return -1;
 	if (cpt_unix_at_name(fd, &u->name, u->folder, bind, err))
 		return cpt_within(err, "unix socket %s", path);
 	if (chown(path, u->uid, u->gid) || chmod(path, u->mode & 07777))
 		return cpt_fail_sys(err, "unix socket %s: set its owner and mode", path);
-	if (aside)
-		r->own->asides[r->own->nasides++] = aside;
 	return 0;
 }
 
@@ -169,11 +167,4 @@ int cpt_unix_bind_name(struct cpt_restore *r, int fd, const Cpt__UnixSocket *u, 
 	else
 		return bind_path(r, fd, u, err);
 	return e ? cpt_within(err, "unix socket %s", cpt_unix_name(r, u)) : 0;
-}
-
-void cpt_unix_forget_asides(struct cpt_restore *r)
-{
-	/* after an undo they are back under their names, and nothing is found here */
-	for (unsigned i = 0; i < r->own->nasides; i++)
-		unlink(r->own->asides[i]);
 }

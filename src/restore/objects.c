@@ -131,7 +131,6 @@ static void make_room(struct cpt_restore *r)
 	r->own->inodes = cpt_arena_array(&r->arena, int, r->nobjects);
 	r->own->others = cpt_arena_array(&r->arena, int, r->nobjects);
 	r->own->taken = cpt_arena_array(&r->arena, uint8_t, r->nobjects);
-	r->own->asides = cpt_arena_array(&r->arena, const char *, r->nobjects);
 	r->own->epolls = cpt_arena_array(&r->arena, uint32_t, r->nobjects);
 	for (unsigned id = 0; id < r->nobjects; id++) {
 		r->own->inodes[id] = r->own->others[id] = -1;
@@ -173,7 +172,6 @@ void cpt_restore_objects_free(struct cpt_restore *r)
 {
 	if (!r->own)
 		return;
-	cpt_unix_forget_asides(r);
 	cpt_unix_free_pairs(r);
 	for (unsigned id = 0; id < r->nobjects; id++) {
 		if (r->own->inodes[id] >= 0 && !(r->own->taken[id] & CPT_TAKEN_INODE))
