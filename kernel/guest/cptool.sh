@@ -47,6 +47,7 @@ tool() { cptool -v "$@" >/tmp/log 2>&1; }
 said() { grep -q "$1" /tmp/log; }
 same() { [ "$(turns)" = "$1" ]; }
 
+rm -f $count
 mkdir $group
 /tests/counter $group $count </dev/null >/dev/null 2>&1 &
 first=$!
