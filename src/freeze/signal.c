@@ -120,8 +120,12 @@ static int by_pidfds(const struct cpt_group *g, int sig, int deadline_ms, struct
 
 	if (cpt_group_state(g, &state, &self, err))
 		return -1;
+	/* SIGKILL does without: who is missed by forking is found in a later round */
+	if (sig == SIGKILL)
+		deadline_ms = CPT_MIN(deadline_ms, 500);
 	if (state != CPT_FROZEN &&
-	    (cpt_group_freeze_start(g, err) || cpt_group_freeze_wait(g, deadline_ms, err))) {
+	    (cpt_group_freeze_start(g, err) || cpt_group_freeze_wait(g, deadline_ms, err)) &&
+	    !(sig == SIGKILL && err->sys == ETIMEDOUT)) {
 		if (!self && cpt_group_let_run(g, &second))
 			cpt_warn("%s", second.text);
 		return -1;
