@@ -365,6 +365,8 @@ def scratch():
 
 
 def _cleanup():
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_IGN)      # it is what they ask for, and must not be cut short
     for group in reversed(_groups):
         group.destroy()
     reap()
