@@ -6,6 +6,8 @@
  * the hash in their header, padding must be zero, and the commit record says
  * how many records there are and what all their headers hash to.
  */
+#include "image/codec.h"
+#include "image/pack.h"
 #include "image/read.h"
 
 #include <stdio.h>
@@ -46,18 +48,20 @@ static int zero(struct walk *w, uint64_t from, uint64_t to, struct cpt_err *err)
 }
 
 /* what a header may say, by type; numbers only, the file's length is looked at later */
-static const char *pages_fault(const struct cpt_img *img, const struct cpt_disk_record *r)
+static const char *pages_fault(const struct cpt_disk_record *r)
 {
-	if (r->flags & CPT_DISK_CODEC)
-		return "pages compressed in a way that this cptool can't read";
-	if (r->flags != CPT_DISK_ALIGNED)
-		return "unknown flags";
+	unsigned codec = r->flags & CPT_DISK_CODEC;
+
 	if (r->npages < 1 || r->npages > CPT_IMG_SPAN_PAGES)
 		return "impossible number of pages";
+	if (codec && !cpt_codec_name(codec))
+		return "pages compressed in a way that this cptool can't read";
+	if (codec && r->flags == codec)
+		return cpt_pack_fault(r->npages, r->length);
+	if (r->flags != CPT_DISK_ALIGNED)
+		return "unknown flags";
 	if (r->length != r->npages * CPT_PAGE)
 		return "length and number of pages contradict each other";
-	if (r->key != img->slots)
-		return "pages are missing before this record";
 	return NULL;
 }
 
@@ -77,7 +81,7 @@ static const char *header_fault(const struct cpt_img *img, const struct cpt_disk
 	if (after_index != (r->type == CPT_REC_COMMIT))
 		return "the index must be the last but one record, the commit record the last";
 	if (r->type == CPT_REC_PAGES)
-		return pages_fault(img, r);
+		return pages_fault(r);
 	if (r->flags || r->npages)
 		return "unknown flags";
 	if (r->key && r->type != CPT_REC_BLOB)
@@ -152,8 +156,14 @@ static int remember(struct walk *w, const struct cpt_found *f, struct cpt_err *e
 	CPT_GROW(list->at, list->n, list->cap);
 	list->at[list->n++] = (uint32_t)img->nrecords;
 	img->records[img->nrecords++] = *f;
-	if (f->header.type == CPT_REC_PAGES)
-		img->slots += f->header.npages;
+	if (f->header.type != CPT_REC_PAGES)
+		return 0;
+	img->slots += f->header.npages;
+	if (f->header.flags & CPT_DISK_CODEC) {
+		img->codec = f->header.flags & CPT_DISK_CODEC;
+		img->packed_slots += f->header.npages;
+		img->packed_bytes += f->header.length;
+	}
 	return 0;
 }
 
@@ -175,6 +185,32 @@ static int step(struct walk *w, struct cpt_err *err)
 	if (f.header.type != CPT_REC_COMMIT)
 		cpt_hash_add(&w->headers, &f.header, sizeof(f.header));
 	return remember(w, &f, err);
+}
+
+static int by_slot(const void *a, const void *b, void *records)
+{
+	const struct cpt_found *r = records;
+	uint64_t x = r[*(const uint32_t *)a].header.key, y = r[*(const uint32_t *)b].header.key;
+
+	return (x > y) - (x < y);
+}
+
+/* Records that were compressed at the same time stand in the order in which they were ready. */
+static int order_pages(struct cpt_img *img, struct cpt_err *err)
+{
+	struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+	uint64_t slot = 0;
+
+	if (list->n)
+		qsort_r(list->at, list->n, sizeof(*list->at), by_slot, img->records);
+	for (size_t i = 0; i < list->n; i++) {
+		const struct cpt_found *f = &img->records[list->at[i]];
+
+		if (f->header.key != slot)
+			return cpt_bad(img->name, f->offset, err, "pages are missing before this record");
+		slot += f->header.npages;
+	}
+	return 0;
 }
 
 /* the index holds what the walk found: compare by its hash, which was checked */
@@ -219,7 +255,7 @@ static int walk_all(struct walk *w, struct cpt_err *err)
 		if (step(w, err))
 			return -1;
 	} while (!w->img->by_type[CPT_REC_COMMIT].n);
-	if (check_index(w->img, err))
+	if (order_pages(w->img, err) || check_index(w->img, err))
 		return -1;
 	return check_commit(w, err);
 }

@@ -107,6 +107,28 @@ int cpt_img_span_close_hashed(struct cpt_img_writer *w, const struct cpt_img_spa
 int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
 		      uint64_t *first_slot, struct cpt_err *err) CPT_CHECKED;
 
+/**
+ * struct cpt_img_packed - a record of pages, compressed or not, ready to be written; made by image/pack.h
+ * @payload: @length bytes, @hash is theirs
+ */
+struct cpt_img_packed {
+	uint64_t first_slot;
+	uint32_t npages;
+	enum cpt_codec codec;
+	void *payload;
+	size_t length;
+	uint64_t hash;
+};
+
+/**
+ * cpt_img_take_slots - the numbers of pages that are still on their way to becoming a record
+ *
+ * All of them must be put before the commit, in any order.
+ */
+int cpt_img_take_slots(struct cpt_img_writer *w, uint32_t npages, uint64_t *first_slot, struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_put_packed - append a record whose slots were taken; works on pipes too */
+int cpt_img_put_packed(struct cpt_img_writer *w, const struct cpt_img_packed *p, struct cpt_err *err) CPT_CHECKED;
+
 /** cpt_img_bytes - length so far */
 uint64_t cpt_img_bytes(const struct cpt_img_writer *w);
 /** cpt_img_commit - close spans' bookkeeping, write index and commit record, sync, rename into place. After success the image is durable. */
@@ -140,6 +162,14 @@ static inline void cpt_auto_img(struct cpt_img **img)
 const uint8_t *cpt_img_id(const struct cpt_img *img);
 /** cpt_img_size - of the whole file, bytes */
 uint64_t cpt_img_size(const struct cpt_img *img);
+/**
+ * cpt_img_unpack - make pages readable in place that are compressed in the image
+ *
+ * Decompresses all of them, by several threads, into an unnamed file, and
+ * checks their hashes on the way. Does nothing when there are none. Before
+ * cpt_img_fd and cpt_img_locate are used.
+ */
+int cpt_img_unpack(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
 /** cpt_img_fd - the (seekable) file, for reading pages in place; borrowed */
 int cpt_img_fd(const struct cpt_img *img);
 

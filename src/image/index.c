@@ -48,6 +48,9 @@ int cpt_img_commit(struct cpt_img_writer *w, struct cpt_err *err)
 
 	if (cpt_img_broken(w, err))
 		return -1;
+	if (w->taken)
+		return cpt_fail(err, CPT_USAGE, "%s is not complete: %llu pages are on their way", w->out.name,
+				(unsigned long long)w->taken);
 	if (!w->begun || w->nopen)
 		return cpt_fail(err, CPT_USAGE, "%s is not complete: %zu spans are open",
 				w->out.name, w->nopen);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pages.c - is page data what was written? Here, or on threads meanwhile */
+/* pages.c - is page data what was written? Here, or on threads meanwhile; decompressed on the way if that is asked for */
+#include "image/pack.h"
 #include "image/read.h"
 
 #include <pthread.h>
@@ -8,10 +9,11 @@
 #include <stdlib.h>
 
 #define WORTH_THREADS (8 << 20)		/* bytes; below that starting one costs more */
-#define THREADS_MAX 4
+#define THREADS_MAX 8
 
 struct cpt_page_check {
 	const struct cpt_img *img;
+	int spool;			/* where pages are to go, or -1 */
 	atomic_size_t next;		/* record to look at */
 	atomic_bool stop;
 	pthread_mutex_t lock;
@@ -21,19 +23,100 @@ struct cpt_page_check {
 	pthread_t threads[THREADS_MAX];
 };
 
-static int check_record(const struct cpt_img *img, const struct cpt_found *f, char *chunk,
+/* what a thread works in */
+struct bench {
+	char *chunk;			/* CPT_HASH_CHUNK, or less if there is less */
+	char *payload;			/* of a compressed record */
+	struct cpt_unpacker *unpacker;
+};
+
+static void cpt_auto_bench(struct bench *b)
+{
+	free(b->chunk);
+	free(b->payload);
+	cpt_unpacker_free(b->unpacker);
+}
+
+static int read_error(const struct cpt_img *img, const struct cpt_found *f, int sys, struct cpt_err *err)
+{
+	if (sys)
+		return cpt_fail_errno(err, sys, "read %s", img->name);
+	return cpt_bad(img->name, f->offset, err, "the file was cut meanwhile");
+}
+
+static int check_hash(const struct cpt_img *img, const struct cpt_found *f, uint64_t hash, struct cpt_err *err)
+{
+	return hash == f->header.payload_hash ? 0 : cpt_bad(img->name, f->offset, err, "damaged pages");
+}
+
+struct spooled {
+	int fd;				/* or -1 */
+	uint64_t slot;			/* the first of the record */
+};
+
+static int spool(void *arg, uint32_t page, const void *bytes, size_t size, struct cpt_err *err)
+{
+	const struct spooled *s = arg;
+
+	if (s->fd >= 0 && cpt_pwrite_all(s->fd, bytes, size, (off_t)((s->slot + page) * CPT_PAGE)))
+		return cpt_fail_sys(err, "keep decompressed pages");
+	return 0;
+}
+
+static int check_packed(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
+			struct cpt_err *err)
+{
+	const struct cpt_img *img = c->img;
+	struct spooled to = { c->spool, f->header.key };
+
+	if (!b->unpacker) {
+		b->unpacker = cpt_unpacker_new();
+		b->payload = cpt_malloc(CPT_IMG_SPAN_PAGES * CPT_PAGE + CPT_PACK_TABLE(CPT_IMG_SPAN_PAGES));
+	}
+	if (cpt_pread_all(img->fd, b->payload, f->header.length, (off_t)f->data))
+		return read_error(img, f, errno, err);
+	if (check_hash(img, f, cpt_hash(b->payload, f->header.length), err))
+		return -1;
+	if (cpt_unpack(b->unpacker, f->header.flags & CPT_DISK_CODEC, f->header.npages, b->payload,
+		       f->header.length, spool, &to, err))
+		return cpt_within(err, "%s: at byte %llu", img->name, (unsigned long long)f->offset);
+	return 0;
+}
+
+/* pages that are not compressed, among others that are */
+static int spool_plain(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
+		       struct cpt_err *err)
+{
+	struct spooled to = { c->spool, f->header.key };
+	struct cpt_hash hash;
+
+	cpt_hash_begin(&hash);
+	for (uint64_t done = 0; done < f->header.length; done += CPT_HASH_CHUNK) {
+		size_t n = CPT_MIN(f->header.length - done, (uint64_t)CPT_HASH_CHUNK);
+
+		if (cpt_pread_all(c->img->fd, b->chunk, n, (off_t)(f->data + done)))
+			return read_error(c->img, f, errno, err);
+		cpt_hash_add(&hash, b->chunk, n);
+		if (spool(&to, (uint32_t)(done / CPT_PAGE), b->chunk, n, err))
+			return -1;
+	}
+	return check_hash(c->img, f, cpt_hash_end(&hash), err);
+}
+
+static int check_record(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
 			struct cpt_err *err)
 {
 	uint64_t hash;
-	int sys = cpt_hash_file(img->fd, f->data, f->header.length, chunk, &hash);
+	int sys;
 
-	if (sys == ENODATA)
-		return cpt_bad(img->name, f->offset, err, "the file was cut meanwhile");
+	if (f->header.flags & CPT_DISK_CODEC)
+		return check_packed(c, f, b, err);
+	if (c->spool >= 0)
+		return spool_plain(c, f, b, err);
+	sys = cpt_hash_file(c->img->fd, f->data, f->header.length, b->chunk, &hash);
 	if (sys)
-		return cpt_fail_errno(err, sys, "read %s", img->name);
-	if (hash != f->header.payload_hash)
-		return cpt_bad(img->name, f->offset, err, "damaged pages");
-	return 0;
+		return read_error(c->img, f, sys == ENODATA ? 0 : sys, err);
+	return check_hash(c->img, f, hash, err);
 }
 
 static void *work(void *arg)
@@ -41,7 +124,7 @@ static void *work(void *arg)
 	struct cpt_page_check *c = arg;
 	const struct cpt_found_list *list = &c->img->by_type[CPT_REC_PAGES];
 	uint64_t room = CPT_MIN(c->img->slots * CPT_PAGE, (uint64_t)CPT_HASH_CHUNK);
-	CPT_AUTO(mem) char *chunk = cpt_malloc(room);
+	CPT_AUTO(bench) struct bench b = { .chunk = cpt_malloc(room) };
 	struct cpt_err err;
 
 	while (!c->stop) {
@@ -49,7 +132,7 @@ static void *work(void *arg)
 
 		if (n >= list->n)
 			break;
-		if (!check_record(c->img, &c->img->records[list->at[n]], chunk, &err))
+		if (!check_record(c, &c->img->records[list->at[n]], &b, &err))
 			continue;
 		pthread_mutex_lock(&c->lock);
 		if (!c->result)
@@ -77,13 +160,16 @@ static void start_threads(struct cpt_page_check *c)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static struct cpt_page_check *new_check(const struct cpt_img *img)
+static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
 {
 	struct cpt_page_check *c = cpt_calloc(1, sizeof(*c));
 
 	c->img = img;
+	c->spool = to;
 	pthread_mutex_init(&c->lock, NULL);
-	if (img->slots * CPT_PAGE >= WORTH_THREADS)
+	if (img->spool >= 0)
+		c->stop = true;		/* checked when they were decompressed */
+	else if (img->slots * CPT_PAGE >= WORTH_THREADS)
 		start_threads(c);
 	return c;
 }
@@ -110,14 +196,19 @@ static int finish(struct cpt_page_check *c, struct cpt_err *err)
 
 int cpt_img_check_pages(const struct cpt_img *img, struct cpt_err *err)
 {
-	return finish(new_check(img), err);
+	return finish(new_check(img, -1), err);
+}
+
+int cpt_pages_spool(const struct cpt_img *img, int to, struct cpt_err *err)
+{
+	return finish(new_check(img, to), err);
 }
 
 int cpt_img_check_start(struct cpt_img *img, struct cpt_err *err)
 {
 	if (img->check)
 		return cpt_fail(err, CPT_USAGE, "%s is being checked already", img->name);
-	img->check = new_check(img);
+	img->check = new_check(img, -1);
 	return 0;
 }
 

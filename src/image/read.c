@@ -9,7 +9,7 @@ int cpt_img_open(const char *path, struct cpt_img **ret, struct cpt_err *err)
 {
 	CPT_AUTO(img) struct cpt_img *img = cpt_calloc(1, sizeof(*img));
 
-	img->fd = -1;
+	img->fd = img->spool = -1;
 	if (cpt_source_open(img, path, err) || cpt_frame_check(img, err) ||
 	    cpt_blobs_index(img, err))
 		return -1;
@@ -30,12 +30,14 @@ void cpt_img_close(struct cpt_img *img)
 	free(img->name);
 	if (img->fd >= 0)
 		close(img->fd);
+	if (img->spool >= 0)
+		close(img->spool);
 	free(img);
 }
 
 int cpt_img_fd(const struct cpt_img *img)
 {
-	return img->fd;
+	return img->spool >= 0 ? img->spool : img->fd;
 }
 
 const uint8_t *cpt_img_id(const struct cpt_img *img)
@@ -152,6 +154,10 @@ uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *cont
 	size_t low = 0, high = list->n;
 	const struct cpt_found *f;
 
+	if (img->spool >= 0) {
+		*contiguous = CPT_MIN(img->slots - slot, (uint64_t)CPT_IMG_SPAN_PAGES);
+		return slot * CPT_PAGE;
+	}
 	while (high - low > 1) {	/* the last record that begins at or before @slot */
 		size_t mid = low + (high - low) / 2;
 

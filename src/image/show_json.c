@@ -6,6 +6,7 @@
  * are hexadecimal strings, enums their names. The document is put together
  * record by record; json-c makes the text of each.
  */
+#include "image/codec.h"
 #include "image/fields.h"
 #include "image/kinds.h"
 #include "image/show.h"
@@ -128,6 +129,11 @@ static struct json_object *frame(const struct cpt_img *img)
 	json_object_object_add(o, "bytes", json_object_new_uint64(img->size));
 	json_object_object_add(o, "records", json_object_new_uint64(img->nrecords));
 	json_object_object_add(o, "pages", json_object_new_uint64(img->slots));
+	if (img->packed_slots) {
+		json_object_object_add(o, "codec", json_object_new_string(cpt_codec_name(img->codec)));
+		json_object_object_add(o, "packed_pages", json_object_new_uint64(img->packed_slots));
+		json_object_object_add(o, "packed_bytes", json_object_new_uint64(img->packed_bytes));
+	}
 	return o;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* show_text.c - an image for people: a summary, then everything, indented */
+#include "image/codec.h"
 #include "image/fields.h"
 #include "image/kinds.h"
 #include "image/show.h"
@@ -236,6 +237,19 @@ static int count_threads(struct cpt_img *img, size_t *ret, struct cpt_err *err)
 	return 0;
 }
 
+static void summary_of_packed(const struct cpt_img *img, struct cpt_sink out)
+{
+	uint64_t plain = img->packed_slots * CPT_PAGE;
+	char from[32], to[32];
+
+	if (!img->packed_slots)
+		return;
+	put_size(from, sizeof(from), plain);
+	put_size(to, sizeof(to), img->packed_bytes);
+	cpt_show_line(out, "packed  %s of them by %s to %s (%.2f to 1)", from, cpt_codec_name(img->codec), to,
+		      (double)plain / (double)img->packed_bytes);
+}
+
 static int summary(struct cpt_img *img, struct cpt_sink out, struct cpt_err *err)
 {
 	struct cpt_arena arena = { 0 };
@@ -257,6 +271,7 @@ static int summary(struct cpt_img *img, struct cpt_sink out, struct cpt_err *err
 		      cpt_img_count(img, CPT_REC_TASK), threads, cpt_img_count(img, CPT_REC_MM),
 		      cpt_img_count(img, CPT_REC_OBJECT), cpt_img_count(img, CPT_REC_CGROUP));
 	cpt_show_line(out, "pages   %" PRIu64 " (%s)", img->slots, pages);
+	summary_of_packed(img, out);
 	cpt_show_line(out, "size    %" PRIu64 " bytes (%s) in %zu records", img->size, size,
 		      img->nrecords);
 	cpt_arena_free(&arena);

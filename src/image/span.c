@@ -4,16 +4,22 @@
 
 #include <sys/uio.h>
 
-/* a record of pages at the end of the file; what is buffered goes before it if it is the first */
-static int reserve(struct cpt_img_writer *w, uint32_t npages, struct cpt_placed **ret,
-		   struct cpt_err *err)
+/* may pages be put now? */
+static int allowed(const struct cpt_img_writer *w, uint32_t npages, struct cpt_err *err)
 {
-	struct cpt_placed *p;
-
 	if (cpt_img_broken(w, err))
 		return -1;
 	if (!w->begun || npages < 1 || npages > CPT_IMG_SPAN_PAGES)
 		return cpt_fail(err, CPT_USAGE, "a record of %u pages does not belong here", npages);
+	return 0;
+}
+
+/* a record of pages at the end of the file; what is buffered goes before it if it is the first */
+static int append(struct cpt_img_writer *w, const struct cpt_img_packed *r, struct cpt_placed **ret,
+		  struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
 	if ((w->out.stream || !w->end) && cpt_img_flush(w, err))
 		return -1;
 	CPT_GROW(w->records, w->nrecords, w->records_cap);
@@ -22,19 +28,31 @@ static int reserve(struct cpt_img_writer *w, uint32_t npages, struct cpt_placed 
 		.header = {
 			.magic = CPT_DISK_RECORD_MAGIC,
 			.type = CPT_REC_PAGES,
-			.flags = CPT_DISK_ALIGNED,
+			.flags = r->codec ? (uint16_t)r->codec : (uint16_t)CPT_DISK_ALIGNED,
 			.seq = (uint32_t)w->nrecords,
-			.npages = npages,
-			.length = npages * CPT_PAGE,
-			.key = w->slots,
+			.npages = r->npages,
+			.length = r->length,
+			.key = r->first_slot,
+			.payload_hash = r->hash,
 		},
 		.offset = w->end,
 	};
 	w->nrecords++;
-	w->slots += npages;
-	w->end = cpt_disk_data(&p->header, p->offset) + p->header.length;
+	w->end = cpt_disk_data(&p->header, p->offset) + CPT_DISK_ALIGN(p->header.length);
 	*ret = p;
 	cpt_out_ahead(&w->out, w->end);
+	return 0;
+}
+
+/* the same for pages as they are; they get the next slots */
+static int reserve(struct cpt_img_writer *w, uint32_t npages, struct cpt_placed **ret,
+		   struct cpt_err *err)
+{
+	struct cpt_img_packed r = { .first_slot = w->slots, .npages = npages, .length = npages * CPT_PAGE };
+
+	if (allowed(w, npages, err) || append(w, &r, ret, err))
+		return -1;
+	w->slots += npages;
 	return 0;
 }
 
@@ -105,16 +123,17 @@ int cpt_img_span_close_hashed(struct cpt_img_writer *w, const struct cpt_img_spa
 	return 0;
 }
 
-/* header, zeros up to the page boundary, pages: one system call */
+/* header, zeros up to the payload, payload, zeros up to the next record: one system call */
 static int write_record(struct cpt_out *out, const struct cpt_placed *p, const void *data)
 {
 	static const char zeros[CPT_PAGE];
 	size_t head = sizeof(p->header);
 	size_t pad = cpt_disk_data(&p->header, p->offset) - p->offset - head;
-	struct iovec v[3] = {
+	struct iovec v[4] = {
 		{ (void *)&p->header, head },
 		{ (void *)zeros, pad },
 		{ (void *)data, p->header.length },
+		{ (void *)zeros, CPT_DISK_ALIGN(p->header.length) - p->header.length },
 	};
 	size_t i = 0;
 	uint64_t at = p->offset;
@@ -139,6 +158,16 @@ static int write_record(struct cpt_out *out, const struct cpt_placed *p, const v
 	return 0;
 }
 
+static int put_record(struct cpt_img_writer *w, struct cpt_placed *p, const void *data, struct cpt_err *err)
+{
+	p->header.hash = cpt_disk_seal(&p->header, w->seed);
+	if (cpt_fault_here() ? (errno = EIO, true) : write_record(&w->out, p, data)) {
+		w->failed = true;
+		return cpt_fail_sys(err, "write pages to %s", w->out.name);
+	}
+	return 0;
+}
+
 int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
 		      uint64_t *first_slot, struct cpt_err *err)
 {
@@ -148,10 +177,29 @@ int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npage
 		return -1;
 	*first_slot = p->header.key;
 	p->header.payload_hash = cpt_hash(data, p->header.length);
-	p->header.hash = cpt_disk_seal(&p->header, w->seed);
-	if (cpt_fault_here() ? (errno = EIO, true) : write_record(&w->out, p, data)) {
-		w->failed = true;
-		return cpt_fail_sys(err, "write pages to %s", w->out.name);
-	}
+	return put_record(w, p, data, err);
+}
+
+int cpt_img_take_slots(struct cpt_img_writer *w, uint32_t npages, uint64_t *first_slot, struct cpt_err *err)
+{
+	if (allowed(w, npages, err))
+		return -1;
+	*first_slot = w->slots;
+	w->slots += npages;
+	w->taken += npages;
 	return 0;
+}
+
+int cpt_img_put_packed(struct cpt_img_writer *w, const struct cpt_img_packed *packed, struct cpt_err *err)
+{
+	struct cpt_placed *p;
+
+	if (allowed(w, packed->npages, err))
+		return -1;
+	if (packed->npages > w->taken || packed->first_slot + packed->npages > w->slots)
+		return cpt_fail(err, CPT_USAGE, "these slots were not taken");
+	if (append(w, packed, &p, err))
+		return -1;
+	w->taken -= packed->npages;
+	return put_record(w, p, packed->payload, err);
 }

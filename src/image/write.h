@@ -40,7 +40,8 @@ struct cpt_img_writer {
 	uint64_t slots;
 	struct cpt_placed *records;
 	size_t nrecords, records_cap;
-	size_t nopen;
+	size_t nopen;				/* spans */
+	uint64_t taken;				/* slots whose record is not put yet */
 	uint64_t hashed;			/* bytes of spans closed */
 	char *chunk;				/* to hash with, before there is a thread */
 	struct cpt_hasher *hasher;		/* the thread; NULL until there is much to hash */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define INPUT_MAX (1 << 20)
 
@@ -25,10 +26,10 @@ static void look(void *arg, const char *line)
 			abort();
 }
 
-/* a failure says so, as a bad image or a system call that failed */
+/* a failure says so, as a bad image, a system call that failed, or a codec that was not built in */
 static void must_be_told(const struct cpt_err *err)
 {
-	if ((err->fault != CPT_BAD_IMAGE && err->fault != CPT_SYSTEM) || !*err->text)
+	if ((err->fault != CPT_BAD_IMAGE && err->fault != CPT_SYSTEM && err->fault != CPT_UNSUPPORTED) || !*err->text)
 		abort();
 }
 
@@ -46,13 +47,32 @@ static void read_blobs(struct cpt_img *img)
 static void locate_all(const struct cpt_img *img)
 {
 	uint64_t slots = cpt_img_slots(img), n;
+	struct stat st;
+
+	if (fstat(cpt_img_fd(img), &st))
+		abort();
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		uint64_t at = cpt_img_locate(img, slot, &n);
 
-		if (at % CPT_PAGE || !n || n > slots - slot || at + n * CPT_PAGE > cpt_img_size(img))
+		if (at % CPT_PAGE || !n || n > slots - slot || at + n * CPT_PAGE > (uint64_t)st.st_size)
 			abort();
 	}
+}
+
+/* an image says how many pages it holds; a few bytes can hold 4 MiB of them */
+#define UNPACK_MAX (16 << 20)
+
+static void unpack(struct cpt_img *img)
+{
+	struct cpt_err err = { 0 };
+
+	if (cpt_img_slots(img) * CPT_PAGE > UNPACK_MAX)
+		return;
+	if (cpt_img_unpack(img, &err))
+		must_be_told(&err);
+	else
+		locate_all(img);
 }
 
 static void read_image(const char *name)
@@ -65,7 +85,6 @@ static void read_image(const char *name)
 		must_be_told(&err);
 		return;
 	}
-	locate_all(img);
 	read_blobs(img);
 	if (cpt_image_show(name, false, sink, &err))
 		must_be_told(&err);
@@ -75,6 +94,7 @@ static void read_image(const char *name)
 		must_be_told(&err);
 	if (cpt_img_check_messages(img, &err))
 		must_be_told(&err);
+	unpack(img);
 }
 
 static void try_bytes(const void *bytes, size_t size)

@@ -5,8 +5,10 @@
  * Messages are filled through their descriptors, so that a new kind of state
  * is in the corpus as soon as it is in the image.
  */
+#include "image/codec.h"
 #include "image/fields.h"
 #include "image/kinds.h"
+#include "image/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +95,7 @@ static ProtobufCMessage *filled(const ProtobufCMessageDescriptor *d, unsigned re
 struct shape {
 	const char *name;
 	unsigned messages, repeat, pages, blobs;
+	enum cpt_codec codec;		/* of two more records of pages; the second has a block that does not shrink */
 };
 
 static void put(struct cpt_img_writer *w, enum cpt_record type, unsigned repeat)
@@ -112,6 +115,35 @@ static void put(struct cpt_img_writer *w, enum cpt_record type, unsigned repeat)
 	cpt_arena_free(&arena);
 }
 
+static void put_packed(struct cpt_img_writer *w, struct cpt_packer *packer, unsigned noise)
+{
+	CPT_AUTO(mem) unsigned char *block = cpt_calloc(CPT_PACK_PAGES, CPT_PAGE);
+	struct cpt_img_packed p;
+	uint64_t first;
+	uint32_t x = 1;
+
+	must(cpt_img_take_slots(w, CPT_PACK_PAGES + 1, &first, err));
+	cpt_pack_begin(packer, CPT_PACK_PAGES + 1);
+	memcpy(block, "text", 4);
+	cpt_pack_add(packer, block, CPT_PACK_PAGES);
+	for (unsigned i = 0; i < noise; i++)
+		block[i] = (unsigned char)((x = x * 1664525u + 1013904223u) >> 24);
+	cpt_pack_add(packer, block, 1);
+	cpt_pack_end(packer, &p);
+	p.first_slot = first;
+	must(cpt_img_put_packed(w, &p, err));
+	free(p.payload);
+}
+
+static void put_codec(struct cpt_img_writer *w, enum cpt_codec codec)
+{
+	struct cpt_packer *packer = cpt_packer_new(codec, 0);
+
+	put_packed(w, packer, 0);
+	put_packed(w, packer, CPT_PAGE);
+	cpt_packer_free(packer);
+}
+
 static void make(const char *folder, const struct shape *s)
 {
 	CPT_AUTO(img_writer) struct cpt_img_writer *w = NULL;
@@ -127,6 +159,8 @@ static void make(const char *folder, const struct shape *s)
 			put(w, type, s->repeat);
 	for (unsigned i = 0; i < s->pages; i++)
 		must(cpt_img_put_pages(w, page, 1, &slot, err));
+	if (s->codec && cpt_codec_ops(s->codec))
+		put_codec(w, s->codec);
 	for (unsigned i = 0; i < s->blobs; i++)
 		must(cpt_img_put_blob(w, i, "blob", i, err));
 	must(cpt_img_commit(w, err));
@@ -140,6 +174,9 @@ int main(int argc, char **argv)
 		{ "blobs", .blobs = 4 },
 		{ "messages", .messages = 1, .repeat = 1 },
 		{ "bare", .messages = 1 },
+		{ "zlib", .pages = 1, .codec = CPT_CODEC_ZLIB },
+		{ "zstd", .pages = 1, .codec = CPT_CODEC_ZSTD },
+		{ "lz4", .pages = 1, .codec = CPT_CODEC_LZ4 },
 		{ "more", .messages = 2, .repeat = 2, .pages = 1, .blobs = 2 },
 	};
 

@@ -178,7 +178,8 @@ static void forged_headers(void **state)
 	FORGE(1, r->npages = 0, "number of pages");
 	FORGE(1, r->npages = CPT_IMG_SPAN_PAGES + 1, "number of pages");
 	FORGE(1, r->npages = 1, "contradict");
-	FORGE(1, r->flags |= 1, "compressed");
+	FORGE(1, r->flags |= 9, "compressed in a way");
+	FORGE(1, r->flags |= CPT_CODEC_ZLIB, "unknown flags");
 	FORGE(1, r->flags = 0, f->path);
 	FORGE(1, r->flags |= 0x8000, "unknown flags");
 	FORGE(6, r->length -= 8, f->path);
