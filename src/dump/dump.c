@@ -11,6 +11,7 @@
 
 #include "base/vdso.h"
 #include "dump/engine.h"
+#include "image/codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,9 +230,7 @@ static int refuse_options(const struct cpt_dump_options *opt, struct cpt_err *er
 {
 	if (opt->track || opt->base)
 		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't make increments (--track, --base); dump without them");
-	if (opt->codec)
-		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't compress images (-z); dump without it");
-	return 0;
+	return opt->codec ? cpt_codec_check(opt->codec, opt->codec_level, err) : 0;
 }
 
 static int begin(struct cpt_dump *d, struct cpt_err *err)

@@ -5,24 +5,37 @@
  * Runs are gathered until they fill a record. The bytes are copied through a
  * small buffer that stays in the cache: one system call takes them from the
  * task, one puts them into the file. When there is much to do, threads do it.
+ *
+ * To be compressed, they go from the buffer into memory instead, and the
+ * record is appended when it is complete. Records of which a sample does not
+ * get smaller take the first way.
  */
 #include "dump/memory.h"
 
 #include "image/hash.h"
+#include "image/pack.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 
-#define COPY_PAGES 64			/* what is on its way at once */
+#define COPY_PAGES CPT_PACK_PAGES	/* what is on its way at once */
 #define INLINE_SPANS 4			/* so many records before threads are started */
+#define INLINE_PACKED 1			/* … when compressing */
 #define COPIERS 2
+#define COPIERS_MAX 8			/* when compressing, as many as there are processors */
+#define SAMPLE_PAGES 4			/* of a record that may be worth compressing */
+#define SAMPLE_FROM 64			/* pages; a smaller record is tried as a whole */
+#define DULL_MAX 8			/* after so many bad samples in a row only every 16th record is looked at */
 #define BACKLOG 8			/* records waiting for a thread */
 
 struct job {
-	struct cpt_img_span span;
+	bool pack;			/* compress it */
+	struct cpt_img_span span;	/* else this is where it goes */
 	uint64_t hash;			/* of the bytes, once they are copied */
+	struct cpt_img_packed packed;
 	struct cpt_run *runs;
 	size_t nruns;
 };
@@ -31,15 +44,17 @@ struct cpt_copiers {
 	struct cpt_dump *d;
 	pthread_mutex_t lock;
 	pthread_cond_t work, room;
-	pthread_t thread[COPIERS];
-	unsigned nthreads;
+	pthread_t thread[COPIERS_MAX];
+	unsigned nthreads, nwanted;
 	struct job jobs[BACKLOG];	/* a ring */
 	unsigned first, njobs, running;
 	bool stop;
-	struct job done[BACKLOG + COPIERS];	/* copied, not closed yet */
+	struct job done[2 * BACKLOG + COPIERS_MAX];	/* copied, not closed yet */
 	unsigned ndone;
 	struct cpt_err err;		/* of the first that failed */
 	unsigned spans;
+	struct cpt_packer *packer;	/* of the thread that queues */
+	unsigned dull;			/* samples in a row that did not shrink */
 };
 
 /* ---- copying --------------------------------------------------------- */
@@ -132,23 +147,30 @@ static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uin
 struct flow {
 	char *buf;
 	uint32_t have;			/* pages in it */
-	uint64_t to;			/* offset in the image */
+	int fd;				/* the image, and the offset there */
+	uint64_t to;
 	struct cpt_hash hash;
+	struct cpt_packer *packer;	/* or through this one */
 };
 
-static int pour(struct flow *f, int fd, struct cpt_err *err)
+static int pour(struct flow *f, struct cpt_err *err)
 {
 	size_t size = (size_t)f->have * CPT_PAGE;
 
+	if (f->packer) {
+		cpt_pack_add(f->packer, f->buf, f->have);
+		f->have = 0;
+		return 0;
+	}
 	cpt_hash_add(&f->hash, f->buf, size);
-	if (cpt_pwrite_all(fd, f->buf, size, (off_t)f->to))
+	if (cpt_pwrite_all(f->fd, f->buf, size, (off_t)f->to))
 		return cpt_fail_sys(err, "write to the image");
 	f->to += size;
 	f->have = 0;
 	return 0;
 }
 
-static int copy_run(struct flow *f, struct mem *m, const struct cpt_run *r, int fd, struct cpt_err *err)
+static int copy_run(struct flow *f, struct mem *m, const struct cpt_run *r, struct cpt_err *err)
 {
 	for (uint32_t into = 0; into < r->npages;) {
 		char *at = f->buf + f->have * CPT_PAGE;
@@ -159,25 +181,56 @@ static int copy_run(struct flow *f, struct mem *m, const struct cpt_run *r, int 
 					    (unsigned long long)r->at);
 		into += (uint32_t)(n / (ssize_t)CPT_PAGE);
 		f->have += (uint32_t)(n / (ssize_t)CPT_PAGE);
-		if (f->have == COPY_PAGES && pour(f, fd, err))
+		if (f->have == COPY_PAGES && pour(f, err))
 			return -1;
 	}
 	return 0;
 }
 
-static int copy_job(struct job *j, char *buf, struct cpt_err *err)
+static int copy_runs(const struct job *j, struct flow *f, struct cpt_err *err)
 {
 	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
-	struct flow f = { .buf = buf, .to = j->span.offset };
+
+	for (size_t i = 0; i < j->nruns; i++)
+		if (copy_run(f, &m, &j->runs[i], err))
+			return -1;
+	return f->have ? pour(f, err) : 0;
+}
+
+static int pack_job(struct job *j, char *buf, struct cpt_packer *packer, struct cpt_err *err)
+{
+	struct flow f = { .buf = buf, .packer = packer };
+	uint64_t first = j->packed.first_slot;
+
+	cpt_pack_begin(packer, j->packed.npages);
+	if (copy_runs(j, &f, err))
+		return -1;
+	cpt_pack_end(packer, &j->packed);
+	j->packed.first_slot = first;
+	return 0;
+}
+
+static int copy_job(struct job *j, char *buf, struct cpt_err *err)
+{
+	struct flow f = { .buf = buf, .fd = j->span.fd, .to = j->span.offset };
 
 	cpt_hash_begin(&f.hash);
-	for (size_t i = 0; i < j->nruns; i++)
-		if (copy_run(&f, &m, &j->runs[i], j->span.fd, err))
-			return -1;
-	if (f.have && pour(&f, j->span.fd, err))
+	if (copy_runs(j, &f, err))
 		return -1;
 	j->hash = cpt_hash_end(&f.hash);
 	return 0;
+}
+
+/* A copied job becomes a record; only the one thread that may write records does this. */
+static int close_job(struct cpt_dump *d, struct job *j, struct cpt_err *err)
+{
+	int rc;
+
+	if (!j->pack)
+		return cpt_img_span_close_hashed(d->img, &j->span, j->hash, err);
+	rc = cpt_img_put_packed(d->img, &j->packed, err);
+	free(CPT_TAKE(j->packed.payload, NULL));
+	return rc;
 }
 
 static void free_runs(struct cpt_run *runs, size_t n)
@@ -188,16 +241,43 @@ static void free_runs(struct cpt_run *runs, size_t n)
 	free(runs);
 }
 
+static void free_job(struct job *j)
+{
+	free_runs(j->runs, j->nruns);
+	free(j->packed.payload);
+}
+
 /* ---- threads --------------------------------------------------------- */
+
+/* Called with the lock held, which is given up meanwhile. */
+static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_packer *packer)
+{
+	struct cpt_err err = { 0 };
+
+	c->running++;
+	pthread_mutex_unlock(&c->lock);
+	(void)!(j->pack ? pack_job(j, buf, packer, &err) : copy_job(j, buf, &err));
+	pthread_mutex_lock(&c->lock);
+	c->running--;
+	if (err.fault && !c->err.fault)
+		c->err = err;
+	c->done[c->ndone++] = *j;
+	pthread_cond_signal(&c->room);
+}
+
+static struct cpt_packer *new_packer(const struct cpt_dump_options *opt)
+{
+	return opt->codec ? cpt_packer_new(opt->codec, opt->codec_level) : NULL;
+}
 
 static void *copier(void *arg)
 {
 	struct cpt_copiers *c = arg;
+	struct cpt_packer *packer = new_packer(c->d->opt);
 	char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
 
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
-		struct cpt_err err = { 0 };
 		struct job j;
 
 		while (!c->njobs && !c->stop)
@@ -207,30 +287,28 @@ static void *copier(void *arg)
 		j = c->jobs[c->first];
 		c->first = (c->first + 1) % BACKLOG;
 		c->njobs--;
-		c->running++;
-		pthread_mutex_unlock(&c->lock);
-		copy_job(&j, buf, &err);
-		pthread_mutex_lock(&c->lock);
-		c->running--;
-		if (err.fault && !c->err.fault)
-			c->err = err;
-		c->done[c->ndone++] = j;
-		pthread_cond_signal(&c->room);
+		run_job(c, &j, buf, packer);
 	}
 	pthread_mutex_unlock(&c->lock);
+	cpt_packer_free(packer);
 	free(buf);
 	return NULL;
 }
 
-/* Called with the lock held: what has been copied is closed by the one thread that may write records. */
+/* Called with the lock held, which is given up while records are written. */
 static int close_done(struct cpt_copiers *c, struct cpt_err *err)
 {
 	while (c->ndone) {
 		struct job j = c->done[--c->ndone];
+		struct cpt_err failed = c->err;
 
-		free_runs(j.runs, j.nruns);
-		if (!c->err.fault && cpt_img_span_close_hashed(c->d->img, &j.span, j.hash, &c->err))
-			break;
+		pthread_mutex_unlock(&c->lock);
+		if (!failed.fault)
+			(void)!close_job(c->d, &j, &failed);
+		free_job(&j);
+		pthread_mutex_lock(&c->lock);
+		if (failed.fault && !c->err.fault)
+			c->err = failed;
 	}
 	if (c->err.fault) {
 		*err = c->err;
@@ -239,9 +317,18 @@ static int close_done(struct cpt_copiers *c, struct cpt_err *err)
 	return 0;
 }
 
+static unsigned processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? COPIERS : (unsigned)CPU_COUNT(&set);
+}
+
 static int start_copiers(struct cpt_copiers *c, struct cpt_err *err)
 {
-	while (c->nthreads < COPIERS) {
+	if (!c->nwanted)
+		c->nwanted = c->d->opt->codec ? CPT_MIN(processors(), (unsigned)COPIERS_MAX) : COPIERS;
+	while (c->nthreads < c->nwanted) {
 		int e = pthread_create(&c->thread[c->nthreads], NULL, copier, c);
 
 		if (e)
@@ -320,12 +407,71 @@ static int flush_stream(struct cpt_dump *d, struct job *j, uint32_t npages, stru
 	return cpt_img_put_pages(d->img, buf, npages, &first, err);
 }
 
+/* ---- is it worth compressing? ----------------------------------------- */
+
+/* a few pages out of all of a record */
+static size_t take_sample(const struct job *j, uint32_t npages, char *buf)
+{
+	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
+	uint32_t next = npages / SAMPLE_PAGES / 2, before = 0;
+	size_t have = 0;
+
+	for (size_t i = 0; i < j->nruns && have < SAMPLE_PAGES; i++) {
+		const struct cpt_run *r = &j->runs[i];
+
+		for (; next < before + r->npages && have < SAMPLE_PAGES; next += npages / SAMPLE_PAGES)
+			if (gather(&m, r, next - before, 1, buf + have * CPT_PAGE) == (ssize_t)CPT_PAGE)
+				have++;
+		before += r->npages;
+	}
+	return have * CPT_PAGE;
+}
+
+/*
+ * What does not get smaller is not to be slower for it: it takes the way of
+ * an uncompressed dump. Where nothing ever does, fewer samples are taken.
+ */
+static bool worth_packing(struct cpt_copiers *c, const struct job *j, uint32_t npages)
+{
+	char sample[SAMPLE_PAGES * CPT_PAGE];
+	size_t size;
+
+	if (!c->d->opt->codec)
+		return false;
+	if (!c->packer)
+		c->packer = new_packer(c->d->opt);
+	if (npages < SAMPLE_FROM)
+		return true;
+	if (c->dull && c->spans % (1u << c->dull / 2))
+		return false;
+	size = take_sample(j, npages, sample);
+	if (!size || cpt_pack_shrinks(c->packer, sample, size))
+		c->dull = 0;
+	else if (c->dull < DULL_MAX)
+		c->dull++;
+	return !c->dull;
+}
+
+/* ---- records again ---------------------------------------------------- */
+
+/* here and now, without a thread */
+static int do_job(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
+{
+	CPT_AUTO(mem) char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
+	int rc = j->pack ? pack_job(j, buf, c->packer, err) : copy_job(j, buf, err);
+
+	if (!rc)
+		rc = close_job(c->d, j, err);
+	free_job(j);
+	return rc;
+}
+
 static int flush(struct cpt_dump *d, struct cpt_err *err)
 {
 	struct cpt_dump_memory *m = d->memory;
 	struct job j = { .runs = m->runs, .nruns = m->nruns };
 	uint32_t npages = CPT_TAKE(m->queued, 0u);
-	char *buf;
+	struct cpt_copiers *c;
 	int rc;
 
 	m->runs = NULL;
@@ -333,20 +479,20 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 	if (!npages)
 		return 0;
 	d->stats.pages_written += npages;
-	if (!cpt_img_seekable(d->img)) {
+	c = copiers(d);
+	j.pack = worth_packing(c, &j, npages);
+	if (!j.pack && !cpt_img_seekable(d->img)) {
 		rc = flush_stream(d, &j, npages, err);
 		free_runs(j.runs, j.nruns);
 		return rc;
 	}
-	if (cpt_img_span_open(d->img, npages, &j.span, err))
+	j.packed.npages = npages;
+	if (j.pack ? cpt_img_take_slots(d->img, npages, &j.packed.first_slot, err) :
+		     cpt_img_span_open(d->img, npages, &j.span, err))
 		return -1;
-	if (copiers(d)->spans++ >= INLINE_SPANS)
-		return hand_over(copiers(d), &j, err);
-	buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
-	rc = copy_job(&j, buf, err);
-	free(buf);
-	free_runs(j.runs, j.nruns);
-	return rc ? rc : cpt_img_span_close_hashed(d->img, &j.span, j.hash, err);
+	if (c->spans++ >= (d->opt->codec ? INLINE_PACKED : INLINE_SPANS))
+		return hand_over(c, &j, err);
+	return do_job(c, &j, err);
 }
 
 static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cpt_err *err)
@@ -404,8 +550,12 @@ int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err)
 	if (!c)
 		return 0;
 	pthread_mutex_lock(&c->lock);
-	while (c->njobs || c->running)
-		pthread_cond_wait(&c->room, &c->lock);
+	while (c->njobs || c->running) {
+		if (!c->ndone)
+			pthread_cond_wait(&c->room, &c->lock);
+		else if (close_done(c, err))
+			break;
+	}
 	rc = close_done(c, err);
 	pthread_mutex_unlock(&c->lock);
 	return rc;
@@ -450,9 +600,11 @@ int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err)
 	c = d->memory->copiers;
 	if (!c)
 		return 0;
+	if (c->nthreads && cpt_queue_drain(d, err))
+		return -1;
 	if (c->nthreads)
 		stop_copiers(c);
-	return close_done(c, err);
+	return 0;
 }
 
 void cpt_queue_free(struct cpt_dump_memory *m)
@@ -464,10 +616,9 @@ void cpt_queue_free(struct cpt_dump_memory *m)
 		return;
 	if (c->nthreads)
 		stop_copiers(c);
-	while (c->ndone) {
-		c->ndone--;
-		free_runs(c->done[c->ndone].runs, c->done[c->ndone].nruns);
-	}
+	while (c->ndone)
+		free_job(&c->done[--c->ndone]);
+	cpt_packer_free(c->packer);
 	free(c);
 	m->copiers = NULL;
 }

@@ -239,9 +239,9 @@ static int check_image(struct cpt_restore *r, struct cpt_err *err)
 {
 	if (cpt_img_open(image_name(r->opt), &r->img, err) || cpt_img_check_messages(r->img, err))
 		return -1;
-	if (cpt_restore_load(r, err) || cpt_restore_sessions(r, err))
+	if (cpt_restore_load(r, err) || cpt_restore_sessions(r, err) || look(r, err))
 		return -1;
-	return look(r, err);
+	return cpt_img_unpack(r->img, err);
 }
 
 static int prepare(struct cpt_restore *r, struct cpt_err *err)
