@@ -187,6 +187,12 @@ CPT_API int cpt_restore(const struct cpt_restore_options *opt,
 
 /** cpt_image_verify - every checksum, every length, every reference */
 CPT_API int cpt_image_verify(const char *image, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_image_merge - fold an increment and all it builds on into one full image
+ * @image:  the last of the chain; it and the others are left as they are
+ * @output: file name, or "-" for standard output
+ */
+CPT_API int cpt_image_merge(const char *image, const char *output, struct cpt_err *err) CPT_CHECKED;
 /** cpt_image_show - describe an image line by line, or as one JSON document */
 CPT_API int cpt_image_show(const char *image, bool json, struct cpt_sink out,
 			   struct cpt_err *err) CPT_CHECKED;

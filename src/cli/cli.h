@@ -23,6 +23,7 @@ int verb_check(int argc, char **argv);
 int verb_dump(int argc, char **argv);
 int verb_freeze(int argc, char **argv);
 int verb_kill(int argc, char **argv);
+int verb_merge(int argc, char **argv);
 int verb_restore(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_status(int argc, char **argv);

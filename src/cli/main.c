@@ -18,6 +18,7 @@ static const struct {
 	{ "thaw",    verb_thaw,    "let it run on" },
 	{ "status",  verb_status,  "tell how a group stands" },
 	{ "kill",    verb_kill,    "send a signal to everybody in a group" },
+	{ "merge",   verb_merge,   "fold an increment and what it builds on into one image" },
 	{ "show",    verb_show,    "describe an image" },
 	{ "verify",  verb_verify,  "check an image from end to end" },
 };

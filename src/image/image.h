@@ -195,10 +195,25 @@ int cpt_img_get(const struct cpt_img *img, enum cpt_record type, size_t n,
 /** cpt_img_blob - the bytes of a blob, read when asked for, borrowed from @img */
 int cpt_img_blob(const struct cpt_img *img, uint64_t id, const void **data, size_t *size, struct cpt_err *err) CPT_CHECKED;
 
-/** cpt_img_slots - how many pages are stored */
+/*
+ * An increment names pages of the images it builds on: the upper bits of a
+ * slot are the number of the ancestor, 1 for its base. An ancestor's own slots
+ * seen from its child are CPT_IMG_BASE_SLOT higher.
+ */
+#define CPT_IMG_FILE_SHIFT 48
+#define CPT_IMG_BASE_SLOT (1ULL << CPT_IMG_FILE_SHIFT)
+#define CPT_IMG_CHAIN_MAX 1000		/* images that an increment may build on, one on the other */
+
+/** cpt_img_depth - on how many images it builds, one on the other; after cpt_img_check_messages */
+unsigned cpt_img_depth(const struct cpt_img *img);
+/** cpt_img_slots - how many pages are stored in this very image */
 uint64_t cpt_img_slots(const struct cpt_img *img);
-/** cpt_img_locate - file offset of a slot, and how many slots from there on stand next to each other in the file; @slot < cpt_img_slots() */
+/**
+ * cpt_img_locate - file offset of a slot, and how many slots from there on stand next to each other in the file
+ * The slot must exist. It is of the file cpt_img_slot_fd(), which is cpt_img_fd() if this is no increment.
+ */
 uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous);
+int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot);
 
 /**
  * cpt_img_check_pages - compare the hash of all page data

@@ -116,7 +116,7 @@ int cpt_img_check_messages(struct cpt_img *img, struct cpt_err *err)
 {
 	CPT_AUTO(refs) struct cpt_refs *refs = NULL;
 
-	if (unpack_all(img, err) || cpt_refs_collect(img, &refs, err))
+	if (unpack_all(img, err) || cpt_chain_open(img, err) || cpt_refs_collect(img, &refs, err))
 		return -1;
 	for (enum cpt_record type = CPT_REC_HEADER; cpt_kind_of(type); type++) {
 		const struct cpt_found_list *list = &img->by_type[type];

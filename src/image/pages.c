@@ -63,10 +63,9 @@ static int spool(void *arg, uint32_t page, const void *bytes, size_t size, struc
 	return 0;
 }
 
-static int check_packed(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
-			struct cpt_err *err)
+static int check_packed(const struct cpt_page_check *c, const struct cpt_img *img, const struct cpt_found *f,
+			struct bench *b, struct cpt_err *err)
 {
-	const struct cpt_img *img = c->img;
 	struct spooled to = { c->spool, f->header.key };
 
 	if (!b->unpacker) {
@@ -103,36 +102,63 @@ static int spool_plain(const struct cpt_page_check *c, const struct cpt_found *f
 	return check_hash(c->img, f, cpt_hash_end(&hash), err);
 }
 
-static int check_record(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
-			struct cpt_err *err)
+static int check_record(const struct cpt_page_check *c, const struct cpt_img *img, const struct cpt_found *f,
+			struct bench *b, struct cpt_err *err)
 {
 	uint64_t hash;
 	int sys;
 
 	if (f->header.flags & CPT_DISK_CODEC)
-		return check_packed(c, f, b, err);
+		return check_packed(c, img, f, b, err);
 	if (c->spool >= 0)
 		return spool_plain(c, f, b, err);
-	sys = cpt_hash_file(c->img->fd, f->data, f->header.length, b->chunk, &hash);
+	sys = cpt_hash_file(img->fd, f->data, f->header.length, b->chunk, &hash);
 	if (sys)
-		return read_error(c->img, f, sys == ENODATA ? 0 : sys, err);
-	return check_hash(c->img, f, hash, err);
+		return read_error(img, f, sys == ENODATA ? 0 : sys, err);
+	return check_hash(img, f, hash, err);
+}
+
+/* of an image and all that it builds on */
+static uint64_t all_slots(const struct cpt_img *img)
+{
+	uint64_t slots = 0;
+
+	for (; img; img = img->base)
+		slots += img->slots;
+	return slots;
+}
+
+/* of the first image alone when it is decompressed; else of all that were not checked by being decompressed */
+static const struct cpt_found *nth_record(const struct cpt_page_check *c, size_t n, const struct cpt_img **in)
+{
+	for (const struct cpt_img *img = c->img; img; img = c->spool < 0 ? img->base : NULL) {
+		const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+
+		if (img->spool >= 0)
+			continue;
+		if (n < list->n) {
+			*in = img;
+			return &img->records[list->at[n]];
+		}
+		n -= list->n;
+	}
+	return NULL;
 }
 
 static void *work(void *arg)
 {
 	struct cpt_page_check *c = arg;
-	const struct cpt_found_list *list = &c->img->by_type[CPT_REC_PAGES];
-	uint64_t room = CPT_MIN(c->img->slots * CPT_PAGE, (uint64_t)CPT_HASH_CHUNK);
+	uint64_t room = CPT_MIN(all_slots(c->img) * CPT_PAGE, (uint64_t)CPT_HASH_CHUNK);
 	CPT_AUTO(bench) struct bench b = { .chunk = cpt_malloc(room) };
+	const struct cpt_img *img;
+	const struct cpt_found *f;
 	struct cpt_err err;
 
 	while (!c->stop) {
-		size_t n = c->next++;
-
-		if (n >= list->n)
+		f = nth_record(c, c->next++, &img);
+		if (!f)
 			break;
-		if (!check_record(c, &c->img->records[list->at[n]], &b, &err))
+		if (!check_record(c, img, f, &b, &err))
 			continue;
 		pthread_mutex_lock(&c->lock);
 		if (!c->result)
@@ -167,9 +193,7 @@ static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
 	c->img = img;
 	c->spool = to;
 	pthread_mutex_init(&c->lock, NULL);
-	if (img->spool >= 0)
-		c->stop = true;		/* checked when they were decompressed */
-	else if (img->slots * CPT_PAGE >= WORTH_THREADS)
+	if ((to < 0 ? all_slots(img) : img->slots) * CPT_PAGE >= WORTH_THREADS)
 		start_threads(c);
 	return c;
 }

@@ -22,6 +22,7 @@ void cpt_img_close(struct cpt_img *img)
 	if (!img)
 		return;
 	cpt_pages_stop(img);
+	cpt_img_close(img->base);
 	cpt_blobs_free(img);
 	for (size_t i = 0; i < CPT_COUNT(img->by_type); i++)
 		free(img->by_type[i].at);
@@ -150,23 +151,30 @@ uint64_t cpt_img_slots(const struct cpt_img *img)
 
 uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous)
 {
-	const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+	const struct cpt_img *in = cpt_chain_at(img, slot);
+	const struct cpt_found_list *list = &in->by_type[CPT_REC_PAGES];
 	size_t low = 0, high = list->n;
 	const struct cpt_found *f;
 
-	if (img->spool >= 0) {
-		*contiguous = CPT_MIN(img->slots - slot, (uint64_t)CPT_IMG_SPAN_PAGES);
+	slot &= CPT_IMG_BASE_SLOT - 1;
+	if (in->spool >= 0) {
+		*contiguous = CPT_MIN(in->slots - slot, (uint64_t)CPT_IMG_SPAN_PAGES);
 		return slot * CPT_PAGE;
 	}
 	while (high - low > 1) {	/* the last record that begins at or before @slot */
 		size_t mid = low + (high - low) / 2;
 
-		if (img->records[list->at[mid]].header.key <= slot)
+		if (in->records[list->at[mid]].header.key <= slot)
 			low = mid;
 		else
 			high = mid;
 	}
-	f = &img->records[list->at[low]];
+	f = &in->records[list->at[low]];
 	*contiguous = f->header.npages - (slot - f->header.key);
 	return f->data + (slot - f->header.key) * CPT_PAGE;
+}
+
+int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot)
+{
+	return cpt_img_fd(cpt_chain_at(img, slot));
 }

@@ -32,6 +32,7 @@ struct cpt_img {
 	struct cpt_blob_view *blobs;	/* sorted by id */
 	struct cpt_arena arena;		/* of messages kept */
 	struct cpt_page_check *check;	/* threads at work, or NULL */
+	struct cpt_img *base;		/* what an increment builds on, once opened; owned */
 };
 
 /* ---- source.c: where the bytes come from ------------------------------ */
@@ -78,6 +79,13 @@ void cpt_blobs_free(struct cpt_img *img);
 /** cpt_img_payload - the payload into @ret (room for its length), hash compared once more */
 int cpt_img_payload(const struct cpt_img *img, const struct cpt_found *f, void *ret,
 		    struct cpt_err *err) CPT_CHECKED;
+
+/* ---- chain.c ----------------------------------------------------------- */
+
+/** cpt_chain_open - open the images that an increment builds on, one after the other; each must have the id that is meant */
+int cpt_chain_open(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
+/** cpt_chain_at - the image in whose own store @slot is, NULL if there is none */
+const struct cpt_img *cpt_chain_at(const struct cpt_img *img, uint64_t slot);
 
 /* ---- pages.c ----------------------------------------------------------- */
 

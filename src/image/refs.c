@@ -49,7 +49,7 @@ static const struct {
 };
 
 struct cpt_refs {
-	uint64_t slots;
+	const struct cpt_img *img;
 	struct {
 		uint32_t *ids;		/* ascending */
 		size_t n;
@@ -106,7 +106,7 @@ int cpt_refs_collect(struct cpt_img *img, struct cpt_refs **ret, struct cpt_err 
 {
 	CPT_AUTO(refs) struct cpt_refs *refs = cpt_calloc(1, sizeof(*refs));
 
-	refs->slots = img->slots;
+	refs->img = img;
 	for (size_t i = 0; i < CPT_COUNT(refs_known); i++)
 		refs->fields[i] = protobuf_c_message_descriptor_get_field_by_name(
 			refs_known[i].in, refs_known[i].field);
@@ -129,13 +129,17 @@ void cpt_refs_free(struct cpt_refs *refs)
 /* lengths of the arrays and counts were checked: cpt_check_pages */
 static int check_slots(const struct cpt_refs *refs, const Cpt__Pages *p, struct cpt_err *err)
 {
-	for (size_t i = 0; i < p->n_slot; i++)
-		if (p->slot[i] >= refs->slots || p->count[i] > refs->slots - p->slot[i])
+	for (size_t i = 0; i < p->n_slot; i++) {
+		const struct cpt_img *in = cpt_chain_at(refs->img, p->slot[i]);
+		uint64_t slot = p->slot[i] & (CPT_IMG_BASE_SLOT - 1), slots = in ? in->slots : 0;
+
+		if (slot >= slots || p->count[i] > slots - slot)
 			return cpt_fail(err, CPT_BAD_IMAGE,
 					"%llu pages from slot %llu of %llu that there are",
 					(unsigned long long)p->count[i],
-					(unsigned long long)p->slot[i],
-					(unsigned long long)refs->slots);
+					(unsigned long long)slot,
+					(unsigned long long)slots);
+	}
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static int open_spool(const struct cpt_img *img, struct cpt_err *err)
 	return fd < 0 ? cpt_fail_sys(err, "make a file for the pages of %s", img->name) : fd;
 }
 
-int cpt_img_unpack(struct cpt_img *img, struct cpt_err *err)
+static int unpack(struct cpt_img *img, struct cpt_err *err)
 {
 	CPT_AUTO(fd) int fd = -1;
 
@@ -49,5 +49,13 @@ int cpt_img_unpack(struct cpt_img *img, struct cpt_err *err)
 	if (fd < 0 || cpt_pages_spool(img, fd, err))
 		return -1;
 	img->spool = CPT_TAKE(fd, -1);
+	return 0;
+}
+
+int cpt_img_unpack(struct cpt_img *img, struct cpt_err *err)
+{
+	for (; img; img = img->base)
+		if (unpack(img, err))
+			return -1;
 	return 0;
 }

@@ -20,7 +20,7 @@ static int copy_run(struct cpt_restore *r, int fd, uint64_t at, uint64_t slot, u
 
 		n = CPT_MIN(n, (uint64_t)(COPY / CPT_PAGE));
 		bytes = n * CPT_PAGE;
-		if (cpt_pread_all(cpt_img_fd(r->img), buf, bytes, (off_t)offset))
+		if (cpt_pread_all(cpt_img_slot_fd(r->img, slot), buf, bytes, (off_t)offset))
 			return cpt_fail_sys(err, "read the image");
 		if (at >= size)
 			return cpt_fail(err, CPT_BAD_IMAGE, "pages behind the end of a file");

@@ -39,14 +39,28 @@ static void pass(struct cpt_cursor *c, const struct cpt_piece *piece, uint64_t c
 	c->done = piece->index + count - c->pages->index[c->i];
 }
 
+/* Of the images that an increment builds on, tasks hold no descriptor longer than for this. */
+static void read_ancestor(struct cpt_restore *r, struct cpt_batch *batch, int file, uint64_t index,
+			  uint64_t count, uint64_t offset)
+{
+	size_t fd = cpt_restore_take(r, batch, file);
+
+	CPT_CALL(batch, pread64, CPT_RESULT(fd), CPT_NUM(index * CPT_PAGE), CPT_NUM(count * CPT_PAGE), CPT_NUM(offset));
+	CPT_CALL(batch, close, CPT_RESULT(fd));
+}
+
 static void read_pages(struct cpt_restore *r, struct cpt_batch *batch, uint64_t index, uint64_t count, uint64_t slot)
 {
 	while (count) {
 		uint64_t together, offset = cpt_img_locate(r->img, slot, &together);
 		uint64_t n = CPT_MIN(count, together);
+		int file = cpt_img_slot_fd(r->img, slot);
 
-		CPT_CALL(batch, pread64, CPT_NUM(r->image_fd), CPT_NUM(index * CPT_PAGE),
-			 CPT_NUM(n * CPT_PAGE), CPT_NUM(offset));
+		if (file == cpt_img_fd(r->img))
+			CPT_CALL(batch, pread64, CPT_NUM(r->image_fd), CPT_NUM(index * CPT_PAGE),
+				 CPT_NUM(n * CPT_PAGE), CPT_NUM(offset));
+		else
+			read_ancestor(r, batch, file, index, n, offset);
 		index += n;
 		slot += n;
 		count -= n;

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* merge.c - cptool merge */
+#include "cli.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+	"-o FILE [OPTION]… IMAGE\n"
+	"\n"
+	"Fold an increment and all the images that it builds on into one full image.\n"
+	"\n"
+	"  -o, --output FILE      the new image; - is standard output\n"
+	"  -v, --verbose          tell more; twice: tell all\n";
+
+int verb_merge(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' }, COMMON_LONG, END_LONG
+	};
+	const char *output = NULL;
+	struct cpt_err err = { 0 };
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
+		if (c == 'o') {
+			output = optarg;
+			continue;
+		}
+		status = common(c, "merge", help);
+		if (status >= 0)
+			return status;
+	}
+	if (!output)
+		return usage_error("merge", "merge: say with -o where the new image is to go");
+	if (optind + 1 != argc)
+		return usage_error("merge", "merge: name the one image that is the last of the chain");
+	if (!strcmp(output, "-") && isatty(STDOUT_FILENO))
+		return usage_error("merge", "merge: an image is not for a terminal: send it into a file or a pipe");
+	if (cpt_image_merge(argv[optind], output, &err))
+		return failed("merge", &err);
+	return EXIT_FINE;
+}
