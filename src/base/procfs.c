@@ -140,6 +140,7 @@ int cpt_parse_stat(const char *text, struct cpt_stat *ret, struct cpt_err *err)
 	ret->ppid = (pid_t)f[4];
 	ret->pgid = (pid_t)f[5];
 	ret->sid = (pid_t)f[6];
+	ret->start_time = f[22];
 	ret->start_code = f[26];
 	ret->end_code = f[27];
 	ret->start_stack = f[28];

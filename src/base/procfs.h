@@ -34,6 +34,7 @@ struct cpt_stat {
 	char comm[CPT_COMM];		/* raw, may hold any byte but NUL */
 	char state;
 	unsigned exit_signal;
+	uint64_t start_time;		/* clock ticks after boot */
 	uint32_t exit_code;		/* as wait(2) gives it */
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;

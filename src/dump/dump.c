@@ -11,6 +11,7 @@
 
 #include "base/vdso.h"
 #include "dump/engine.h"
+#include "dump/track.h"
 #include "image/codec.h"
 
 #include <stdio.h>
@@ -156,6 +157,7 @@ static int put_header(struct cpt_dump *d, struct cpt_err *err)
 	h.group = d->group.path + strlen(d->group.mount);
 	h.freezer = d->group.freezer;
 	h.was_frozen = d->end_frozen;
+	cpt_track_header(d, &h);
 	return cpt_img_put(d->img, CPT_REC_HEADER, &h.base, err);
 }
 
@@ -228,8 +230,6 @@ static int guard_freezer(struct cpt_dump *d, struct cpt_err *err)
 /* What was asked for and can't be done must not be left out in silence. */
 static int refuse_options(const struct cpt_dump_options *opt, struct cpt_err *err)
 {
-	if (opt->track || opt->base)
-		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't make increments (--track, --base); dump without them");
 	return opt->codec ? cpt_codec_check(opt->codec, opt->codec_level, err) : 0;
 }
 
@@ -237,7 +237,8 @@ static int begin(struct cpt_dump *d, struct cpt_err *err)
 {
 	if (refuse_options(d->opt, err))
 		return -1;
-	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_guard_start(&d->guard, err))
+	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_track_begin(d, err) ||
+	    cpt_guard_start(&d->guard, err))
 		return -1;
 	if (!d->checking && cpt_img_create_guarded(image_name(d->opt), &d->guard, &d->img, err))
 		return -1;
@@ -253,6 +254,7 @@ static int finish(struct cpt_dump *d, struct cpt_err *err)
 	cpt_guard_no_return(&d->guard);
 	d->stats.write_ns = cpt_now_ns() - begin;
 	d->stats.image_bytes = cpt_img_bytes(d->img);
+	cpt_track_commit(d);
 	begin = cpt_now_ns();
 	if (d->opt->after == CPT_AFTER_KILL) {
 		/*
@@ -278,11 +280,18 @@ static void count(struct cpt_dump *d)
 	}
 }
 
+static bool wants_precopy(const struct cpt_dump *d)
+{
+	if (d->checking)
+		return false;
+	return cpt_track_has_base(d) || (!d->was_frozen && (d->opt->after == CPT_AFTER_RUN || d->opt->track));
+}
+
 static int dump(struct cpt_dump *d, struct cpt_err *err)
 {
 	if (begin(d, err) || put_header(d, err))
 		return -1;
-	if (d->opt->after == CPT_AFTER_RUN && !d->checking && !d->was_frozen && cpt_dump_precopy(d, err))
+	if (wants_precopy(d) && cpt_dump_precopy(d, err))
 		return -1;
 	cpt_dump_sleeps(d);
 	if (cpt_dump_stop(d, err) || collect(d, err))
@@ -291,6 +300,8 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		return 0;
 	if (put_records(d, err))
 		return -1;
+	if (d->opt->track)
+		cpt_precopy_track(d);
 	if (d->opt->after != CPT_AFTER_KILL) {
 		/* nothing more is needed of the tasks: the sync need not be part of the pause */
 		if (cpt_dump_release(d, err))
@@ -348,6 +359,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 		rc = -1;
 	}
 	cpt_dump_precopy_free(&d);
+	cpt_track_free(&d);
 	if (!rc && d.img)
 		cpt_guard_success(&d.guard);
 	cpt_guard_undo(&d.guard);

@@ -49,7 +49,9 @@ void cpt_dump_precopy_free(struct cpt_dump *d);
 /** cpt_precopy_of - what was copied of a process while it ran, or NULL */
 const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid);
 /** cpt_precopy_watches - is this mapping watched by our own userfaultfd? */
-bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start);
+bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end);
+/** cpt_precopy_track - in the pause, when all is read: what is written from now on is noted for an increment */
+void cpt_precopy_track(struct cpt_dump *d);
 
 /** cpt_precopy_flags - flags of a mapping known from before the pause; false: smaps must be read */
 bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v);

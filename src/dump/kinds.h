@@ -75,6 +75,7 @@ struct cpt_dump {
 	bool exact_flags;		/* smaps is read in the pause, whatever it costs */
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
+	struct cpt_track *track;	/* private to track.c */
 	struct cpt_sleep *sleeps;	/* private to sleeps.c */
 	size_t nsleeps, cap_sleeps;
 	uint64_t sleeps_looked_at;	/* CLOCK_MONOTONIC, ns */

@@ -9,6 +9,8 @@
  */
 #include "dump/memory.h"
 
+#include "dump/scan.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,7 +321,6 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
-	s.pre = cpt_precopy_of(d, t->pid);
 	s.parent = t->parent ? t->parent->known : NULL;
 	if (t->has_children)
 		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
@@ -329,6 +330,9 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 
 		if (!private_memory(v))
 			continue;
+		s.pre = cpt_precopy_of(d, t->pid);
+		if (s.pre && !cpt_scan_watched(pagemap, v->start))
+			s.pre = NULL;
 		if (!m->sharing && !m->no_scan) {
 			rc = cpt_scan_own(d, t, pagemap, v->start, v->end, err);
 			m->no_scan = rc && (err->sys == ENOTTY || err->sys == EINVAL);	/* before Linux 6.7 */

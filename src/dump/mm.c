@@ -157,7 +157,7 @@ static int one_mapping(struct cpt_dump *d, struct cpt_task *t, const struct cpt_
 		       Cpt__Vma **ret, struct cpt_err *err)
 {
 	Cpt__Vma *m = *ret = cpt_arena_new(&d->arena, Cpt__Vma);
-	bool ours = v->flags & CPT_VM_UFFD && cpt_precopy_watches(d, t->pid, v->start);
+	bool ours = v->flags & CPT_VM_UFFD && cpt_precopy_watches(d, t->pid, v->start, v->end);
 	const char *no = is_special(v) || ours ? NULL : why_not(v);
 
 	if (no)

@@ -20,8 +20,8 @@ static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 	return cpt_queue_memory(o->d, o->t->pid, start, count, err);
 }
 
-/* What was copied while the group ran and not written to since. */
-static void keep(struct own *o, uint64_t start, uint64_t end)
+/* What was copied while the group ran, or stands in the base, and was not written to since. */
+static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	while (start < end) {
 		uint64_t slot, n = cpt_precopied_run(o->pre, start, end, &slot);
@@ -29,16 +29,20 @@ static void keep(struct own *o, uint64_t start, uint64_t end)
 		if (slot != UINT64_MAX) {
 			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, n, slot);
 			o->d->stats.pages_unchanged += n;
+		} else if (cpt_scan(o->pagemap, start, start + n * CPT_PAGE, CPT_SCAN_CONTENT, store, o, err)) {
+			return -1;
 		}
 		start += n * CPT_PAGE;
 	}
+	return 0;
 }
 
 static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	struct own *o = arg;
 
-	keep(o, o->at, start);
+	if (keep(o, o->at, start, err))
+		return -1;
 	o->at = end;
 	return cpt_scan(o->pagemap, start, end, CPT_SCAN_CONTENT, store, o, err);
 }
@@ -48,10 +52,10 @@ int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t s
 {
 	struct own o = { .d = d, .t = t, .pre = cpt_precopy_of(d, t->pid), .pagemap = pagemap, .at = start };
 
-	if (!o.pre)
+	/* what was unmapped, moved or mapped anew since is not watched any more */
+	if (!o.pre || !cpt_scan_watched(pagemap, start))
 		return cpt_scan(pagemap, start, end, CPT_SCAN_CONTENT, store, &o, err);
 	if (cpt_scan(pagemap, start, end, CPT_SCAN_WRITTEN, written, &o, err))
 		return -1;
-	keep(&o, o.at, end);
-	return 0;
+	return keep(&o, o.at, end, err);
 }

@@ -14,6 +14,7 @@
  */
 #include "dump/memory.h"
 #include "dump/scan.h"
+#include "dump/track.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 
 #define WORTH_KIB (16 * 1024)		/* resident memory below this is copied in the pause */
 #define RANGE_MIN (1UL << 20)		/* bytes of a mapping */
+#define TRACK_WORTH_KIB 1024		/* the same two for what an increment is to be made of */
+#define TRACK_RANGE_MIN (64UL << 10)
 #define ROUNDS 8
 #define PROCESSES 64			/* at most; the others are copied in the pause */
 #define FEW_PAGES 512			/* left over for the pause */
@@ -51,6 +54,7 @@ struct range {
 	uint64_t start, end;
 	uint64_t *slot;			/* one a page, + 1; 0: not copied */
 	bool lost;			/* ended, or something else stands there now */
+	bool known;			/* it was watched since the base */
 };
 
 /* flags of a mapping as they were shortly before the pause */
@@ -61,6 +65,7 @@ struct flags {
 
 struct cpt_precopy {
 	pid_t pid;
+	uint64_t start_time;
 	struct flags *flags;
 	size_t nflags, cap_flags;
 	int uffd, pagemap;
@@ -80,6 +85,18 @@ const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
 
 /* ---- arming ---------------------------------------------------------- */
 
+/* what was watched stays so, whatever has become of it; else large writable memory */
+static bool worth_watching(const struct cpt_dump *d, const struct cpt_precopy *p, const struct cpt_vma *v)
+{
+	uint64_t least = d->opt->track || p->uffd >= 0 ? TRACK_RANGE_MIN : RANGE_MIN;
+
+	if (v->ino || v->flags & CPT_VM_SHARED || strncmp(v->path, "[v", 2) == 0 || strcmp(v->path, "[stack]") == 0)
+		return false;
+	if (v->prot & PROT_WRITE && v->end - v->start >= least)
+		return true;
+	return p->uffd >= 0 && cpt_scan_watched(p->pagemap, v->start);
+}
+
 static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err *err)
 {
 	struct cpt_vma v;
@@ -93,11 +110,10 @@ static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		if (strcmp(v.path, "[vdso]") == 0)
 			p->vdso_end = v.end;
-		if (v.ino || v.flags & CPT_VM_SHARED || !(v.prot & PROT_WRITE) ||
-		    v.end - v.start < RANGE_MIN || strncmp(v.path, "[v", 2) == 0)
+		if (!worth_watching(d, p, &v))
 			continue;
 		CPT_GROW(p->ranges, p->n, p->cap);
-		p->ranges[p->n++] = (struct range){ v.start, v.end, NULL, false };
+		p->ranges[p->n++] = (struct range){ .start = v.start, .end = v.end };
 	}
 	return got;
 }
@@ -148,18 +164,25 @@ static int make_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt
 	return rc;
 }
 
-static int protect(struct cpt_precopy *p, struct cpt_err *err)
+static int begin_uffd(struct cpt_precopy *p, struct cpt_err *err)
 {
 	struct uffdio_api_arg api = { UFFD_API_MAGIC, UFFD_WP | UFFD_WP_UNPOPULATED | UFFD_WP_ASYNC, 0 };
-	size_t k = 0;
 
 	if (ioctl(p->uffd, UFFDIO_API_CALL, &api))
 		return cpt_fail_sys(err, "asynchronous write protection (Linux 6.7 or later)");
+	return 0;
+}
+
+static int protect(struct cpt_precopy *p, bool held, struct cpt_err *err)
+{
+	size_t k = 0;
+
 	for (size_t i = 0; i < p->n; i++) {
 		struct range *g = &p->ranges[i];
 		struct uffdio_register_arg reg = { g->start, g->end - g->start, UFFD_MODE_WP, 0 };
 		uint64_t pages = (g->end - g->start) / CPT_PAGE;
 
+		g->known = held && cpt_scan_watched(p->pagemap, g->start);
 		if (ioctl(p->uffd, UFFDIO_REGISTER_CALL, &reg))
 			continue;	/* gone meanwhile, or somebody else's */
 		g->slot = mmap(NULL, pages * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -195,35 +218,94 @@ static bool shares_parent(const struct cpt_dump *d, const struct cpt_status *s)
 	return parent && s->vm_rss_kib <= parent->rss_kib + parent->rss_kib / 4;
 }
 
+/* ---- what stands in the base ------------------------------------------ */
+
+static void refer(struct range *g, uint64_t at, uint64_t end, uint64_t slot)
+{
+	uint64_t first = g->start / CPT_PAGE, from = CPT_MAX(at, first);
+
+	for (uint64_t i = from; g->known && i < end && i < g->end / CPT_PAGE; i++)
+		g->slot[i - first] = CPT_IMG_BASE_SLOT + slot + (i - at) + 1;
+}
+
+/* Until a scan finds them written, pages are those of the base. */
+static void refer_to_base(struct cpt_dump *d, struct cpt_precopy *p)
+{
+	const Cpt__Pages *b = cpt_track_base_pages(d, p->pid);
+	size_t k = 0;
+
+	for (size_t i = 0; b && i < b->n_index; i++) {
+		uint64_t at = b->index[i], end = at + b->count[i];
+
+		while (k < p->n && p->ranges[k].end / CPT_PAGE <= at)
+			k++;
+		for (size_t j = k; j < p->n && p->ranges[j].start / CPT_PAGE < end; j++)
+			refer(&p->ranges[j], at, end, b->slot[i]);
+	}
+}
+
 static bool worth_it(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 {
+	uint64_t least = d->opt->track ? TRACK_WORTH_KIB : WORTH_KIB;
 	struct cpt_err ignored;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	return !cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) && !cpt_parse_status(d->buf.data, s, &ignored) &&
-	       s->vm_rss_kib >= WORTH_KIB && (s->state == 'R' || s->state == 'S') && !s->tracer &&
+	       s->vm_rss_kib >= least && (s->state == 'R' || s->state == 'S') && !s->tracer &&
 	       d->nprecopies < PROCESSES && !shares_parent(d, s);
+}
+
+static uint64_t start_time(struct cpt_dump *d, pid_t pid)
+{
+	struct cpt_err ignored;
+	struct cpt_stat stat;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || cpt_parse_stat(d->buf.data, &stat, &ignored))
+		return 0;
+	return stat.start_time;
+}
+
+/* Asked for in a running task, unless it was held since the base. */
+static int get_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_status *s, struct cpt_err *err)
+{
+	if (p->uffd >= 0)
+		return 0;
+	return make_uffd(d, p, s, err) || begin_uffd(p, err) ? -1 : 0;
+}
+
+static bool may_arm(struct cpt_dump *d, pid_t pid, const struct cpt_held *held, struct cpt_status *s)
+{
+	bool worth = worth_it(d, pid, s);
+
+	return held || (worth && d->opt->after != CPT_AFTER_KILL && !d->was_frozen);
 }
 
 static void arm(struct cpt_dump *d, pid_t pid)
 {
-	struct cpt_precopy p = { .pid = pid, .uffd = -1, .pagemap = -1 };
-	struct cpt_status s;
-	struct cpt_err err;
+	struct cpt_precopy p = { .pid = pid, .start_time = start_time(d, pid), .uffd = -1, .pagemap = -1 };
+	struct cpt_held *held = cpt_track_held(d, pid, p.start_time);
+	struct cpt_status s = { 0 };
+	struct cpt_err err = { 0 };
 	char path[32];
 
-	if (!worth_it(d, pid, &s))
+	if (!may_arm(d, pid, held, &s))
 		return;
 	p.rss_kib = s.vm_rss_kib;
+	if (held)
+		p.uffd = CPT_TAKE(held->uffd, -1);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
-	    make_uffd(d, &p, &s, &err) || protect(&p, &err)) {
+	    get_uffd(d, &p, &s, &err) || protect(&p, held, &err)) {
 		cpt_info("task %d is copied in the pause: %s", pid, p.n ? err.text : "no large memory");
 		forget(&p);
 		return;
 	}
+	if (held)
+		refer_to_base(d, &p);
 	CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
 	d->precopies[d->nprecopies++] = p;
 }
@@ -349,10 +431,24 @@ static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
 	return cpt_queue_drain(d, err);
 }
 
+static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t pages = UINT64_MAX, before;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		before = pages;
+		if (copy_round(d, &pages, err))
+			return cpt_within(err, "copy running memory");
+		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
+		if (pages <= FEW_PAGES || (round && pages > before - before / 4))
+			break;
+	}
+	return 0;
+}
+
 int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 {
 	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
-	uint64_t pages = UINT64_MAX, before;
 	unsigned processes = 0;
 
 	if (cpt_group_list(&d->group, &tree, err))
@@ -365,28 +461,51 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 	for (unsigned g = 0; g < tree.ngroups; g++)
 		processes += tree.groups[g].nprocs;
 	cpt_dump_memory_of(d)->sharing = processes > 1;
-	for (int round = 0; round < ROUNDS; round++) {
-		before = pages;
-		if (copy_round(d, &pages, err))
-			return cpt_within(err, "copy running memory");
-		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
-		if (pages <= FEW_PAGES || (round && pages > before - before / 4))
-			break;
-	}
+	if (d->opt->after != CPT_AFTER_RUN || d->was_frozen)
+		return 0;
+	if (copy_rounds(d, err))
+		return -1;
 	read_all_flags(d);
 	return 0;
 }
 
 /* ---- in the pause ---------------------------------------------------- */
 
-bool cpt_precopy_watches(const struct cpt_dump *d, pid_t pid, uint64_t start)
+bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end)
 {
 	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
 
+	if (d->checking)
+		return cpt_track_held(d, pid, start_time(d, pid));
 	for (size_t i = 0; p && i < p->n; i++)
-		if (start >= p->ranges[i].start && start < p->ranges[i].end)
+		if (start < p->ranges[i].end && end > p->ranges[i].start)
 			return true;
 	return false;
+}
+
+static int nothing(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	return 0;
+}
+
+/*
+ * Where it fails, another mapping stands now: pages that are not protected
+ * count as written, and are stored by the next dump.
+ */
+void cpt_precopy_track(struct cpt_dump *d)
+{
+	struct cpt_err ignored;
+
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i];
+
+		for (size_t k = 0; k < p->n; k++)
+			if (p->ranges[k].start < p->ranges[k].end &&
+			    cpt_scan(p->pagemap, p->ranges[k].start, p->ranges[k].end, CPT_SCAN_PROTECT, nothing, NULL, &ignored))
+				cpt_info("task %d: %llx is not tracked: %s", p->pid,
+					 (unsigned long long)p->ranges[k].start, ignored.text);
+		cpt_track_keep(d, p->pid, p->start_time, CPT_TAKE(p->uffd, -1));
+	}
 }
 
 uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot)

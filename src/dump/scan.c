@@ -65,3 +65,16 @@ int cpt_scan(int pagemap, uint64_t start, uint64_t end, enum cpt_scan what, cpt_
 	}
 	return 0;
 }
+
+bool cpt_scan_watched(int pagemap, uint64_t start)
+{
+	struct page_region region;
+	struct pm_scan_arg a = {
+		.size = sizeof(a), .flags = PM_SCAN_CHECK_WPASYNC, .start = start, .end = start + CPT_PAGE,
+		.vec = (uintptr_t)&region, .vec_len = 1,
+	};
+
+	/* the kernel refuses where a mapping is not; what it finds does not matter */
+	choose(&a, CPT_SCAN_WRITTEN);
+	return ioctl(pagemap, PAGEMAP_SCAN, &a) >= 0;
+}

@@ -16,4 +16,7 @@ typedef int (*cpt_scan_found)(void *arg, uint64_t start, uint64_t end, struct cp
 int cpt_scan(int pagemap, uint64_t start, uint64_t end, enum cpt_scan what, cpt_scan_found found,
 	     void *arg, struct cpt_err *err) CPT_CHECKED;
 
+/** cpt_scan_watched - is the mapping at @start under asynchronous write protection? */
+bool cpt_scan_watched(int pagemap, uint64_t start);
+
 #endif
