@@ -167,7 +167,7 @@ uint64_t cpt_img_size(const struct cpt_img *img);
  *
  * Decompresses all of them, by several threads, into an unnamed file, and
  * checks their hashes on the way. Does nothing when there are none. Before
- * cpt_img_fd and cpt_img_locate are used.
+ * cpt_img_locate is used.
  */
 int cpt_img_unpack(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
 /** cpt_img_fd - the (seekable) file, for reading pages in place; borrowed */
@@ -210,7 +210,7 @@ unsigned cpt_img_depth(const struct cpt_img *img);
 uint64_t cpt_img_slots(const struct cpt_img *img);
 /**
  * cpt_img_locate - file offset of a slot, and how many slots from there on stand next to each other in the file
- * The slot must exist. It is of the file cpt_img_slot_fd(), which is cpt_img_fd() if this is no increment.
+ * The slot must exist. It is of the file cpt_img_slot_fd(), which is cpt_img_fd() but for pages of ancestors and of compressed records.
  */
 uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous);
 int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot);

@@ -82,36 +82,16 @@ static int check_packed(const struct cpt_page_check *c, const struct cpt_img *im
 	return 0;
 }
 
-/* pages that are not compressed, among others that are */
-static int spool_plain(const struct cpt_page_check *c, const struct cpt_found *f, struct bench *b,
-		       struct cpt_err *err)
-{
-	struct spooled to = { c->spool, f->header.key };
-	struct cpt_hash hash;
-
-	cpt_hash_begin(&hash);
-	for (uint64_t done = 0; done < f->header.length; done += CPT_HASH_CHUNK) {
-		size_t n = CPT_MIN(f->header.length - done, (uint64_t)CPT_HASH_CHUNK);
-
-		if (cpt_pread_all(c->img->fd, b->chunk, n, (off_t)(f->data + done)))
-			return read_error(c->img, f, errno, err);
-		cpt_hash_add(&hash, b->chunk, n);
-		if (spool(&to, (uint32_t)(done / CPT_PAGE), b->chunk, n, err))
-			return -1;
-	}
-	return check_hash(c->img, f, cpt_hash_end(&hash), err);
-}
-
 static int check_record(const struct cpt_page_check *c, const struct cpt_img *img, const struct cpt_found *f,
 			struct bench *b, struct cpt_err *err)
 {
 	uint64_t hash;
 	int sys;
 
-	if (f->header.flags & CPT_DISK_CODEC)
-		return check_packed(c, img, f, b, err);
+	if (f->header.flags & CPT_DISK_CODEC)		/* checked already when they were spooled */
+		return img->spool < 0 ? check_packed(c, img, f, b, err) : 0;
 	if (c->spool >= 0)
-		return spool_plain(c, f, b, err);
+		return 0;
 	sys = cpt_hash_file(img->fd, f->data, f->header.length, b->chunk, &hash);
 	if (sys)
 		return read_error(img, f, sys == ENODATA ? 0 : sys, err);
@@ -128,14 +108,12 @@ static uint64_t all_slots(const struct cpt_img *img)
 	return slots;
 }
 
-/* of the first image alone when it is decompressed; else of all that were not checked by being decompressed */
+/* of the first image alone when it is decompressed; else of all */
 static const struct cpt_found *nth_record(const struct cpt_page_check *c, size_t n, const struct cpt_img **in)
 {
 	for (const struct cpt_img *img = c->img; img; img = c->spool < 0 ? img->base : NULL) {
 		const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
 
-		if (img->spool >= 0)
-			continue;
 		if (n < list->n) {
 			*in = img;
 			return &img->records[list->at[n]];

@@ -38,7 +38,7 @@ void cpt_img_close(struct cpt_img *img)
 
 int cpt_img_fd(const struct cpt_img *img)
 {
-	return img->spool >= 0 ? img->spool : img->fd;
+	return img->fd;
 }
 
 const uint8_t *cpt_img_id(const struct cpt_img *img)
@@ -149,32 +149,42 @@ uint64_t cpt_img_slots(const struct cpt_img *img)
 	return img->slots;
 }
 
-uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous)
+/* @in: of the image that holds it; @slot becomes the number there */
+static const struct cpt_found *record_of(const struct cpt_img *img, uint64_t *slot, const struct cpt_img **in)
 {
-	const struct cpt_img *in = cpt_chain_at(img, slot);
-	const struct cpt_found_list *list = &in->by_type[CPT_REC_PAGES];
+	const struct cpt_found_list *list = &(*in = cpt_chain_at(img, *slot))->by_type[CPT_REC_PAGES];
 	size_t low = 0, high = list->n;
-	const struct cpt_found *f;
 
-	slot &= CPT_IMG_BASE_SLOT - 1;
-	if (in->spool >= 0) {
-		*contiguous = CPT_MIN(in->slots - slot, (uint64_t)CPT_IMG_SPAN_PAGES);
-		return slot * CPT_PAGE;
-	}
+	*slot &= CPT_IMG_BASE_SLOT - 1;
 	while (high - low > 1) {	/* the last record that begins at or before @slot */
 		size_t mid = low + (high - low) / 2;
 
-		if (in->records[list->at[mid]].header.key <= slot)
+		if ((*in)->records[list->at[mid]].header.key <= *slot)
 			low = mid;
 		else
 			high = mid;
 	}
-	f = &in->records[list->at[low]];
+	return &(*in)->records[list->at[low]];
+}
+
+static bool is_unpacked(const struct cpt_img *img, const struct cpt_found *f)
+{
+	return img->spool >= 0 && f->header.flags & CPT_DISK_CODEC;
+}
+
+uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous)
+{
+	const struct cpt_img *in;
+	const struct cpt_found *f = record_of(img, &slot, &in);
+
 	*contiguous = f->header.npages - (slot - f->header.key);
-	return f->data + (slot - f->header.key) * CPT_PAGE;
+	return is_unpacked(in, f) ? slot * CPT_PAGE : f->data + (slot - f->header.key) * CPT_PAGE;
 }
 
 int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot)
 {
-	return cpt_img_fd(cpt_chain_at(img, slot));
+	const struct cpt_img *in;
+	const struct cpt_found *f = record_of(img, &slot, &in);
+
+	return is_unpacked(in, f) ? in->spool : in->fd;
 }

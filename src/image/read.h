@@ -25,7 +25,7 @@ struct cpt_img {
 	uint64_t seed, slots;
 	unsigned codec;			/* enum cpt_codec of compressed records: the last one's */
 	uint64_t packed_slots, packed_bytes;	/* in such records; what they take */
-	int spool;			/* all pages, decompressed, slot after slot; or -1 */
+	int spool;			/* what was compressed, slot n at n * 4096; or -1 */
 	struct cpt_found *records;
 	size_t nrecords, records_cap;
 	struct cpt_found_list by_type[CPT_REC_COMMIT + 1];
@@ -89,7 +89,7 @@ const struct cpt_img *cpt_chain_at(const struct cpt_img *img, uint64_t slot);
 
 /* ---- pages.c ----------------------------------------------------------- */
 
-/** cpt_pages_spool - all pages, decompressed and checked, to @to: slot n at n * 4096 */
+/** cpt_pages_spool - all compressed pages, decompressed and checked, to @to: slot n at n * 4096 */
 int cpt_pages_spool(const struct cpt_img *img, int to, struct cpt_err *err) CPT_CHECKED;
 /** cpt_pages_stop - end the threads of a check that was not finished */
 void cpt_pages_stop(struct cpt_img *img);

@@ -28,7 +28,7 @@ static uint64_t available_memory(void)
 /* Memory while there is plenty: the group needs as much again. Else the disk that held the image. */
 static int open_spool(const struct cpt_img *img, struct cpt_err *err)
 {
-	uint64_t need = img->slots * CPT_PAGE;
+	uint64_t need = img->packed_slots * CPT_PAGE;
 	CPT_AUTO(mem) char *path = cpt_strdup(img->name);
 	int fd = -1;
 

@@ -49,12 +49,12 @@ static void locate_all(const struct cpt_img *img)
 	uint64_t slots = cpt_img_slots(img), n;
 	struct stat st;
 
-	if (fstat(cpt_img_fd(img), &st))
-		abort();
 
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		uint64_t at = cpt_img_locate(img, slot, &n);
 
+		if (fstat(cpt_img_slot_fd(img, slot), &st))
+			abort();
 		if (at % CPT_PAGE || !n || n > slots - slot || at + n * CPT_PAGE > (uint64_t)st.st_size)
 			abort();
 	}

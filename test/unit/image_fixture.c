@@ -174,7 +174,7 @@ void fixture_check_pages(const struct cpt_img *img, uint64_t n)
 
 		assert_int_equal(at % CPT_PAGE, 0);
 		assert_in_range(contiguous, 1, n - slot);
-		assert_int_equal(cpt_pread_all(cpt_img_fd(img), have, CPT_PAGE, (off_t)at), 0);
+		assert_int_equal(cpt_pread_all(cpt_img_slot_fd(img, slot), have, CPT_PAGE, (off_t)at), 0);
 		fixture_page((unsigned)slot, want);
 		assert_memory_equal(have, want, CPT_PAGE);
 	}

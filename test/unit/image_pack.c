@@ -77,7 +77,7 @@ static void check_content(struct cpt_img *img, uint64_t slots, bool noise)
 		uint64_t at = cpt_img_locate(img, slot, &together);
 
 		assert_in_range(together, 1, slots - slot);
-		assert_int_equal(cpt_pread_all(cpt_img_fd(img), have, CPT_PAGE, (off_t)at), 0);
+		assert_int_equal(cpt_pread_all(cpt_img_slot_fd(img, slot), have, CPT_PAGE, (off_t)at), 0);
 		content((unsigned)slot, noise, want);
 		assert_memory_equal(have, want, CPT_PAGE);
 	}
@@ -203,7 +203,7 @@ static void all_noise(struct fixture *f, enum cpt_codec codec)
 	ok(cpt_img_open(f->path, &img, err));
 	fd = cpt_img_fd(img);
 	ok(cpt_img_unpack(img, err));
-	assert_int_equal(cpt_img_fd(img), fd);
+	assert_int_equal(cpt_img_slot_fd(img, 1), fd);
 	fixture_check_pages(img, 3 * CPT_PACK_PAGES);
 	ok(cpt_img_check_pages(img, err));
 }
