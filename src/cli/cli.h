@@ -57,7 +57,6 @@ enum long_option {		/* those without a letter */
 	OPT_STATS,
 	OPT_CGROUP,
 	OPT_WAIT,
-	OPT_LAZY,
 	OPT_JSON,
 };
 

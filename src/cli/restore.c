@@ -18,7 +18,6 @@ static const char help[] =
 	"                         pass on the exit status of the first\n"
 	"      --leave-frozen     leave the group frozen\n"
 	"      --cgroup GROUP     restore into another group than the one the image names\n"
-	"      --lazy             let it run at once, and bring its memory when it is touched\n"
 	"      --tcp-established  established TCP connections may be carried\n"
 	"      --tcp-close        … or are found closed by the other side\n"
 	"      --shell-job        this terminal takes the place of the one it ran on\n"
@@ -30,7 +29,6 @@ static const struct option options[] = {
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "leave-frozen", no_argument, NULL, OPT_LEAVE_FROZEN },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
-	{ "lazy", no_argument, NULL, OPT_LAZY },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	PERMIT_LONG,
 	COMMON_LONG,
@@ -116,9 +114,6 @@ int verb_restore(int argc, char **argv)
 			break;
 		case OPT_CGROUP:
 			opt.group = optarg;
-			break;
-		case OPT_LAZY:
-			opt.lazy = true;
 			break;
 		case OPT_STATS:
 			stats_file = optarg;
