@@ -173,7 +173,7 @@ struct cpt_restore_options {
 	const char *image;
 	const char *group;
 	bool leave_frozen;
-	bool lazy;
+	bool lazy;		/* not there yet: refused with CPT_UNSUPPORTED */
 	unsigned permit;
 	struct cpt_sink refused;
 	void (*root)(void *arg, pid_t pid);
