@@ -409,12 +409,13 @@ class Result:
                                                   self.err[-3000:], self.out[-1000:])
 
 
-def cptool(*args, seconds=120, stdin=None):
-    """run cptool; its Result"""
+def cptool(*args, seconds=120, stdin=None, env=None):
+    """run cptool, with more in its environment; its Result"""
     argv = [program()] + [str(a) for a in args]
     began = time.monotonic()
     p = subprocess.Popen(argv, stdin=stdin or subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, errors="replace")
+                         stderr=subprocess.PIPE, text=True, errors="replace",
+                         env=dict(os.environ, **(env or {})))
     _own.add(p.pid)
     try:
         out, err = p.communicate(timeout=seconds)

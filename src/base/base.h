@@ -34,6 +34,13 @@ int cpt_within(struct cpt_err *err, const char *fmt, ...) CPT_PRINTF(2, 3);
  * command succeeds, and looks at the world after each.
  */
 bool cpt_fault_here(void);
+/**
+ * cpt_kill_here - CPT_KILL=n in the environment: SIGKILL to cptool itself at the n-th call of this
+ *
+ * It stands before each step after which a task in the middle of its batches
+ * is in another state; a test goes through them all.
+ */
+void cpt_kill_here(void);
 
 /* ---- log ------------------------------------------------------------- */
 

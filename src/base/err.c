@@ -2,6 +2,7 @@
 /* err.c - errors as flat values, and the log */
 #include "base/base.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -89,6 +90,19 @@ bool cpt_fault_here(void)
 			left = 0;
 	}
 	return left > 0 && --left == 0;
+}
+
+void cpt_kill_here(void)
+{
+	static long left = -1;
+
+	if (left < 0) {
+		const char *n = getenv("CPT_KILL");
+
+		left = n ? CPT_MAX(strtol(n, NULL, 10), 0L) : 0;
+	}
+	if (left > 0 && --left == 0)
+		raise(SIGKILL);
 }
 
 static struct {

@@ -18,28 +18,49 @@ struct cpt_regs {
 extern const unsigned char cpt_arch_code[], cpt_arch_code_end[];
 extern const unsigned char cpt_arch_code_single[], cpt_arch_code_batch[], cpt_arch_code_stopped[],
 	cpt_arch_code_resume[];
-/* size of the block behind the code that holds the way back: mask and registers */
-#define CPT_ARCH_RESUME_BYTES 176
+
+/* a way back: signal mask, then registers in the order in which the code takes them */
+struct cpt_arch_way {
+	uint64_t word[20];
+};
+/* what stands behind the code in the task */
+struct cpt_arch_tail {
+	/* the thread (its own tid) that takes the scratch mapping along on its way back */
+	struct cpt_arch_owner {
+		uint64_t tid;
+		uint64_t scratch;	/* CPT_ARCH_SCRATCH_RETURNED: what its single call returned */
+		uint64_t size;
+		uint64_t pad;
+	} owner;
+	struct cpt_arch_way way[2];
+};
+#define CPT_ARCH_SCRATCH_RETURNED UINT64_MAX
+
+/** struct cpt_arch_entry - what every entry into the code needs */
+struct cpt_arch_entry {
+	uint64_t code;		/* where it stands in the task */
+	pid_t tgid, tid;	/* as the task sees itself */
+	int sig;		/* ends a batch */
+	unsigned way;		/* which of the two ways back is the task's */
+};
 
 /** cpt_arch_native - false for a task of another width (32 bit) */
 bool cpt_arch_native(const struct cpt_regs *r);
-/** cpt_arch_enter_batch, cpt_arch_enter_single - registers with which the code starts */
-void cpt_arch_enter_batch(struct cpt_regs *r, uint64_t code, uint64_t calls, uint64_t ncalls,
-			  pid_t tgid, pid_t tid, int sig, uint64_t stack);
-void cpt_arch_enter_single(struct cpt_regs *r, uint64_t code, uint32_t nr, const uint64_t arg[6],
-			   pid_t tgid, pid_t tid, int sig, uint64_t stack);
+/**
+ * cpt_arch_enter_… - registers with which the code starts, out of the task's own
+ *
+ * resume: straight on to its way back. A single munmap(2) takes the scratch
+ * mapping away: its owner need not do so any more.
+ */
+void cpt_arch_enter_resume(struct cpt_regs *r, const struct cpt_arch_entry *e);
+void cpt_arch_enter_batch(struct cpt_regs *r, const struct cpt_arch_entry *e, uint64_t calls, uint64_t ncalls);
+void cpt_arch_enter_single(struct cpt_regs *r, const struct cpt_arch_entry *e, uint32_t nr, const uint64_t arg[6]);
 /** cpt_arch_single_ret - result of the single call, registers read at the stop */
 int64_t cpt_arch_single_ret(const struct cpt_regs *r);
 uint64_t cpt_arch_pc(const struct cpt_regs *r);
 uint64_t cpt_arch_sp(const struct cpt_regs *r);
-/**
- * cpt_arch_resume_block - what the code needs to get back to @own context by itself
- * @scratch, @size: a mapping that it removes on the way; 0 bytes: none;
- *                  CPT_ARCH_SCRATCH_RETURNED: the one that the single call returned
- */
-#define CPT_ARCH_SCRATCH_RETURNED UINT64_MAX
-void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask, uint64_t scratch, uint64_t size,
-			   unsigned char block[CPT_ARCH_RESUME_BYTES]);
+/** cpt_arch_way_back - what the code needs to get back to @own context by itself */
+void cpt_arch_way_back(const struct cpt_regs *own, uint64_t mask, struct cpt_arch_way *ret);
 
 /* ---- interrupted system calls ---------------------------------------- */
 

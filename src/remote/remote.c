@@ -32,6 +32,7 @@ static int set_regs(pid_t tid, const struct cpt_regs *r, struct cpt_err *err)
 	struct cpt_regs copy = *r;
 	struct iovec v = { &copy.gp, sizeof(copy.gp) };
 
+	cpt_kill_here();
 	if (ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &v))
 		return cpt_fail_sys(err, "task %d: set registers", tid);
 	return 0;
@@ -39,6 +40,7 @@ static int set_regs(pid_t tid, const struct cpt_regs *r, struct cpt_err *err)
 
 static int set_mask(pid_t tid, uint64_t mask, struct cpt_err *err)
 {
+	cpt_kill_here();
 	if (ptrace(PTRACE_SETSIGMASK, tid, 8, &mask))
 		return cpt_fail_sys(err, "task %d: set signal mask", tid);
 	return 0;
@@ -128,6 +130,7 @@ int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err)
 
 int cpt_remote_detach(struct cpt_remote *r, struct cpt_err *err)
 {
+	cpt_kill_here();
 	if (ptrace(PTRACE_DETACH, r->tid, 0, 0) && errno != ESRCH)
 		return cpt_fail_sys(err, "task %d: detach", r->tid);
 	if (r->owes_stop)
@@ -148,25 +151,64 @@ static int hold_signals(struct cpt_remote *r, struct cpt_err *err)
 	return 0;
 }
 
+static off_t tail(const struct cpt_remote_mm *mm)
+{
+	return (off_t)mm->code + (cpt_arch_code_end - cpt_arch_code);
+}
+
+static struct cpt_arch_entry entry(const struct cpt_remote *r)
+{
+	return (struct cpt_arch_entry){ r->mm->code, r->ns_tgid, r->ns_tid, r->stop_signal, r->mm->way };
+}
+
+/* from here on the task would find back by itself, if it were let go */
+static int step_inside(struct cpt_remote *r, struct cpt_err *err)
+{
+	struct cpt_regs regs = r->regs;
+	struct cpt_arch_entry e;
+	struct cpt_arch_way way;
+
+	r->mm->way = !r->mm->way;
+	e = entry(r);
+	cpt_arch_way_back(&r->regs, r->sigmask, &way);
+	cpt_arch_enter_resume(&regs, &e);
+	cpt_kill_here();
+	if (cpt_pwrite_all(r->mm->mem, &way, sizeof(way),
+			   tail(r->mm) + (off_t)offsetof(struct cpt_arch_tail, way[e.way])))
+		return cpt_fail_sys(err, "task %d: write the way back", r->tid);
+	return set_regs(r->tid, &regs, err);
+}
+
+/* one write, so at no time nobody takes the mapping along, or two do */
+static int own_scratch(struct cpt_remote *r, uint64_t scratch, uint64_t size, struct cpt_err *err)
+{
+	struct cpt_arch_owner o = { (uint32_t)r->ns_tid, scratch, size, 0 };
+
+	if (!memcmp(&o, &r->mm->owner, sizeof(o)))
+		return 0;
+	cpt_kill_here();
+	if (cpt_pwrite_all(r->mm->mem, &o, sizeof(o), tail(r->mm) + (off_t)offsetof(struct cpt_arch_tail, owner)))
+		return cpt_fail_sys(err, "task %d: write the owner of the scratch memory", r->tid);
+	r->mm->owner = o;
+	return 0;
+}
+
 /*
  * The way back must stand before the task is let run; it also takes away the
- * scratch mapping at @scratch of @size bytes, if there is one then.
+ * scratch mapping at @scratch of @size bytes. Another thread's stands until then.
  */
 static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, struct cpt_err *err)
 {
-	unsigned char block[CPT_ARCH_RESUME_BYTES] __attribute__((aligned(16)));
-	off_t at = (off_t)r->mm->code + (cpt_arch_code_end - cpt_arch_code);
 	struct cpt_remote *other = r->mm->inside;
 
 	if (r->exitkill)
 		return 0;
-	if (other && other != r && cpt_remote_settle(other, err))
+	if (other != r && step_inside(r, err))
 		return -1;
-	cpt_arch_resume_block(&r->regs, r->sigmask, scratch, size, block);
-	if (cpt_pwrite_all(r->mm->mem, block, sizeof(block), at))
-		return cpt_fail_sys(err, "task %d: write the way back", r->tid);
 	r->mm->inside = r;
-	return 0;
+	if (own_scratch(r, scratch, size, err))
+		return -1;
+	return other && other != r ? cpt_remote_settle(other, err) : 0;
 }
 
 /*
@@ -174,11 +216,11 @@ static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, s
  * back, and its mask, through the code. The other way round it would go on
  * with all signals held back.
  */
-static int let_run(struct cpt_remote *r, struct cpt_regs *regs, uint64_t scratch, uint64_t size,
-		   struct cpt_err *err)
+static int let_run(struct cpt_remote *r, const struct cpt_regs *regs, struct cpt_err *err)
 {
-	if (arm_way_back(r, scratch, size, err) || set_regs(r->tid, regs, err) || hold_signals(r, err))
+	if (set_regs(r->tid, regs, err) || hold_signals(r, err))
 		return -1;
+	cpt_kill_here();
 	if (ptrace(PTRACE_CONT, r->tid, 0, 0))
 		return cpt_fail_sys(err, "task %d: continue", r->tid);
 	return 0;
@@ -213,17 +255,14 @@ static int wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err 
 static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int64_t *ret, struct cpt_err *err)
 {
 	struct cpt_regs regs = r->regs;
-	uint64_t scratch = r->mm->scratch, size = scratch ? r->mm->size : 0;
+	bool maps = nr == SYS_mmap;
+	struct cpt_arch_entry e;
 
-	if (nr == SYS_mmap) {
-		scratch = CPT_ARCH_SCRATCH_RETURNED;
-		size = arg[1];
-	} else if (nr == SYS_munmap) {
-		size = 0;	/* who comes after the call must not unmap again */
-	}
-	cpt_arch_enter_single(&regs, r->mm->code, nr, arg, r->ns_tgid, r->ns_tid,
-			      r->stop_signal, cpt_arch_sp(&r->regs));
-	if (let_run(r, &regs, scratch, size, err) || wait_end(r, &regs, err))
+	if (arm_way_back(r, maps ? CPT_ARCH_SCRATCH_RETURNED : r->mm->scratch, maps ? arg[1] : r->mm->size, err))
+		return -1;
+	e = entry(r);
+	cpt_arch_enter_single(&regs, &e, nr, arg);
+	if (let_run(r, &regs, err) || wait_end(r, &regs, err))
 		return -1;
 	*ret = cpt_arch_single_ret(&regs);
 	return 0;
@@ -233,25 +272,29 @@ static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int6
 
 static size_t code_bytes(void)
 {
-	return (size_t)(cpt_arch_code_end - cpt_arch_code) + CPT_ARCH_RESUME_BYTES;
+	return (size_t)(cpt_arch_code_end - cpt_arch_code) + sizeof(struct cpt_arch_tail);
 }
 
 /* The last bytes of the vdso's last page are executable and unused: zeros, looked at before they are trusted. */
 static int place_code(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
 {
+	static const struct cpt_arch_tail nobody;
 	struct cpt_remote_mm *mm = r->mm;
+	size_t bytes = (size_t)(cpt_arch_code_end - cpt_arch_code);
 	size_t size = (code_bytes() + 15) & ~(size_t)15;
 	unsigned char now[1024];
+	bool left;
 
 	mm->code = vdso_end - size;
 	if (size > sizeof(now) || cpt_pread_all(mm->mem, now, size, (off_t)mm->code))
 		return cpt_fail_sys(err, "task %d: read the vdso", r->tid);
-	if (memcmp(now, cpt_arch_code, (size_t)(cpt_arch_code_end - cpt_arch_code)) == 0)
-		return 0;		/* left there by a checkpointer that was killed */
-	for (size_t i = 0; i < size; i++)
+	left = !memcmp(now, cpt_arch_code, bytes);	/* by a checkpointer that was killed */
+	for (size_t i = 0; i < size && !left; i++)
 		if (now[i])
 			return cpt_fail(err, CPT_UNSUPPORTED, "task %d: no room for code in its vdso", r->tid);
-	if (cpt_pwrite_all(mm->mem, cpt_arch_code, (size_t)(cpt_arch_code_end - cpt_arch_code), (off_t)mm->code))
+	cpt_kill_here();
+	if (cpt_pwrite_all(mm->mem, &nobody, sizeof(nobody), tail(mm)) ||
+	    cpt_pwrite_all(mm->mem, cpt_arch_code, bytes, (off_t)mm->code))
 		return cpt_fail_sys(err, "task %d: write the batch code", r->tid);
 	return 0;
 }
@@ -313,6 +356,7 @@ int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err)
 		return -1;
 	if (mm->mem < 0)
 		return 0;
+	cpt_kill_here();
 	if (mm->code && cpt_pwrite_all(mm->mem, zeros, code_bytes(), (off_t)mm->code) && errno != EIO)
 		return cpt_fail_sys(err, "task %d: take the batch code away", r->tid);
 	close(mm->mem);
@@ -398,6 +442,7 @@ static int copy(struct cpt_remote *r, struct cpt_batch *b, bool into, struct cpt
 int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)
 {
 	struct cpt_regs regs = r->regs;
+	struct cpt_arch_entry e;
 
 	if (cpt_fault_here())
 		return cpt_fail_errno(err, EIO, "task %d: batch (asked to fail)", r->tid);
@@ -406,9 +451,11 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 	resolve(b, r->mm->scratch, r->mm->scratch + b->ncalls * sizeof(struct cpt_call));
 	if (copy(r, b, true, err))
 		return -1;
-	cpt_arch_enter_batch(&regs, r->mm->code, r->mm->scratch, b->ncalls, r->ns_tgid, r->ns_tid,
-			     r->stop_signal, cpt_arch_sp(&r->regs));
-	return let_run(r, &regs, r->mm->scratch, r->mm->size, err);
+	if (arm_way_back(r, r->mm->scratch, r->mm->size, err))
+		return -1;
+	e = entry(r);
+	cpt_arch_enter_batch(&regs, &e, r->mm->scratch, b->ncalls);
+	return let_run(r, &regs, err);
 }
 
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)

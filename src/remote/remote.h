@@ -112,11 +112,10 @@ struct cpt_remote_mm {
 	uint64_t code;		/* where the batch code stands in the task */
 	uint64_t scratch;	/* 0: none yet */
 	size_t size;
-	/*
-	 * The thread that stands in the code: there is one way back for all, and
-	 * it is his. Who enters after him puts him back first.
-	 */
+	/* the thread that stands in the code, with its way back; who enters after it puts it back */
 	struct cpt_remote *inside;
+	unsigned way;		/* which of the two in the tail is its own */
+	struct cpt_arch_owner owner;	/* as it stands in the tail */
 };
 
 struct cpt_remote {

@@ -2,6 +2,8 @@
 /* arch.c - what is particular to x86-64: register sets, entry conventions, system call restart */
 #include "remote/arch.h"
 
+#include <sys/syscall.h>
+
 #define USER_CS_64 0x33			/* arch/x86/include/asm/segment.h: __USER_CS */
 #define SYSCALL_BYTES 2			/* 0f 05 */
 
@@ -10,30 +12,35 @@ bool cpt_arch_native(const struct cpt_regs *r)
 	return r->gp.cs == USER_CS_64;
 }
 
-static void enter(struct cpt_regs *r, uint64_t pc, pid_t tgid, pid_t tid, int sig, uint64_t stack)
+static void enter(struct cpt_regs *r, const unsigned char *entry, const struct cpt_arch_entry *e)
 {
-	r->gp.rip = pc;
-	r->gp.rsp = stack;
-	r->gp.r13 = (uint32_t)tgid;
-	r->gp.r14 = (uint32_t)tid;
-	r->gp.r15 = (uint32_t)sig;
+	r->gp.rip = e->code + (uint64_t)(entry - cpt_arch_code);
+	r->gp.r13 = (uint32_t)e->tgid | (uint64_t)e->way << 32;
+	r->gp.r14 = (uint32_t)e->tid;
+	r->gp.r15 = (uint32_t)e->sig;
 	r->gp.orig_rax = (uint64_t)-1;	/* no restart of an interrupted call */
 	r->gp.eflags &= ~0x500ul;	/* neither single step nor backward string ops */
 }
 
-void cpt_arch_enter_batch(struct cpt_regs *r, uint64_t code, uint64_t calls, uint64_t ncalls,
-			  pid_t tgid, pid_t tid, int sig, uint64_t stack)
+void cpt_arch_enter_resume(struct cpt_regs *r, const struct cpt_arch_entry *e)
 {
-	enter(r, code + (uint64_t)(cpt_arch_code_batch - cpt_arch_code), tgid, tid, sig, stack);
+	enter(r, cpt_arch_code_resume, e);
+	r->gp.rbx = 0;
+	r->gp.rbp = (uint64_t)-1;	/* no call has made a mapping */
+}
+
+void cpt_arch_enter_batch(struct cpt_regs *r, const struct cpt_arch_entry *e, uint64_t calls, uint64_t ncalls)
+{
+	enter(r, cpt_arch_code_batch, e);
 	r->gp.rbx = calls;
 	r->gp.r12 = ncalls;
 	r->gp.rax = 0;
 }
 
-void cpt_arch_enter_single(struct cpt_regs *r, uint64_t code, uint32_t nr, const uint64_t arg[6],
-			   pid_t tgid, pid_t tid, int sig, uint64_t stack)
+void cpt_arch_enter_single(struct cpt_regs *r, const struct cpt_arch_entry *e, uint32_t nr, const uint64_t arg[6])
 {
-	enter(r, code + (uint64_t)(cpt_arch_code_single - cpt_arch_code), tgid, tid, sig, stack);
+	enter(r, cpt_arch_code_single, e);
+	r->gp.rbx = nr == SYS_munmap;
 	r->gp.rax = nr;
 	cpt_arch_set_args(r, arg);
 }
@@ -107,35 +114,15 @@ static void restart_by_hand(struct user_regs_struct *gp)
 	}
 }
 
-void cpt_arch_resume_block(const struct cpt_regs *own, uint64_t mask, uint64_t scratch, uint64_t size,
-			   unsigned char block[CPT_ARCH_RESUME_BYTES])
+void cpt_arch_way_back(const struct cpt_regs *own, uint64_t mask, struct cpt_arch_way *ret)
 {
 	struct user_regs_struct gp = own->gp;
-	uint64_t *b = (uint64_t *)(void *)block;
 
 	restart_by_hand(&gp);
-	memset(block, 0, CPT_ARCH_RESUME_BYTES);
-	b[0] = mask;
-	b[1] = gp.r15;
-	b[2] = gp.r14;
-	b[3] = gp.r13;
-	b[4] = gp.r12;
-	b[5] = gp.rbp;
-	b[6] = gp.rbx;
-	b[7] = gp.r11;
-	b[8] = gp.r10;
-	b[9] = gp.r9;
-	b[10] = gp.r8;
-	b[11] = gp.rax;
-	b[12] = gp.rcx;
-	b[13] = gp.rdx;
-	b[14] = gp.rsi;
-	b[15] = gp.rdi;
-	b[16] = gp.eflags;
-	b[17] = gp.rsp;
-	b[18] = gp.rip;
-	b[19] = scratch;
-	b[20] = size;
+	*ret = (struct cpt_arch_way){ {
+		mask, gp.r15, gp.r14, gp.r13, gp.r12, gp.rbp, gp.rbx, gp.r11, gp.r10, gp.r9, gp.r8,
+		gp.rax, gp.rcx, gp.rdx, gp.rsi, gp.rdi, gp.eflags, gp.rsp, gp.rip, 0
+	} };
 }
 
 void cpt_arch_step_syscall(struct cpt_regs *r, uint64_t insn, uint32_t nr, const uint64_t arg[6])

@@ -4,13 +4,19 @@
  *
  * Position-independent; copied into the task. No stack is used. Registers that
  * the kernel preserves over a system call carry the state:
- *   rbx  next struct cpt_call (remote.h)     r12  calls left
- *   r13  own tgid   r14  own tid   r15  the signal that ends in a stop
+ *   rbx  next struct cpt_call (remote.h); for a single call 1 if it unmaps scratch
+ *   r12  calls left
+ *   r13  own tgid; bit 32: which way back is its own
+ *   r14  own tid   r15  the signal that ends in a stop
  *
  * The end of a batch is tgkill(self, a signal that the task ignores): with a
  * tracer it is a stop, without one it is nothing, and the code goes on to
  * cpt_arch_code_resume, which puts the task's own mask and registers back from
- * the block behind the code. So a tracer that dies leaves no task stranded.
+ * a block behind the code. So a tracer that dies leaves no task stranded.
+ *
+ * There are two such blocks, as a thread gets into the code before the one that
+ * was there gets out. Of the two, the owner takes the scratch mapping along: at
+ * every instant there is one.
  */
 	.section .rodata
 	.globl cpt_arch_code, cpt_arch_code_end, cpt_arch_code_batch
@@ -24,6 +30,8 @@
 #define CALL_ARG0 8
 #define CALL_RET 56
 #define CALL_SIZE 64
+#define OWNER_SIZE 32
+#define BLOCK_SIZE 160
 
 #define NR_munmap 11
 #define NR_rt_sigprocmask 14
@@ -38,6 +46,35 @@
 	jz	2f
 	movslq	(\reg), \reg
 2:
+	.endm
+
+	/* own mask and registers; the order is that of struct cpt_arch_way */
+	.macro BACK block
+	lea	\block(%rip), %rsi
+	xor	%edx, %edx
+	mov	$2, %edi			/* SIG_SETMASK */
+	mov	$8, %r10d
+	mov	$NR_rt_sigprocmask, %eax
+	syscall
+	lea	\block + 8(%rip), %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	popfq
+	mov	\block + 136(%rip), %rsp
+	jmp	*(\block + 144)(%rip)
 	.endm
 
 cpt_arch_code:
@@ -76,44 +113,25 @@ stop:	mov	%r13d, %edi
 cpt_arch_code_stopped:
 	nop
 cpt_arch_code_resume:
-	/* the scratch mapping goes; -1: the one that the single call has made */
-	mov	block + 160(%rip), %rsi
-	test	%rsi, %rsi
-	jz	3f
-	mov	block + 152(%rip), %rdi
-	cmp	$-1, %rdi
+	/* its owner takes the scratch mapping away, unless the single call has done it */
+	cmp	%r14, owner(%rip)
+	jne	3f
+	cmp	$1, %rbx
+	je	3f
+	mov	owner + 16(%rip), %rsi
+	mov	owner + 8(%rip), %rdi
+	cmp	$-1, %rdi			/* the mapping that the single call has made */
 	cmove	%rbp, %rdi
 	mov	$NR_munmap, %eax
 	syscall
-3:	lea	block(%rip), %rsi
-	xor	%edx, %edx
-	mov	$2, %edi			/* SIG_SETMASK */
-	mov	$8, %r10d
-	mov	$NR_rt_sigprocmask, %eax
-	syscall
-	/* own registers: see cpt_arch_resume_block() for the order */
-	lea	block(%rip), %rsp
-	add	$8, %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbp
-	pop	%rbx
-	pop	%r11
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rax
-	pop	%rcx
-	pop	%rdx
-	pop	%rsi
-	pop	%rdi
-	popfq
-	mov	block + 136(%rip), %rsp
-	jmp	*block + 144(%rip)
+3:	bt	$32, %r13
+	jc	second
+	BACK	block0
+second:	BACK	block1
 	.balign 16
 cpt_arch_code_end:
-block:	/* CPT_ARCH_RESUME_BYTES, filled in in the task */
+owner:	/* filled in in the task: struct cpt_arch_tail */
+	.set	block0, owner + OWNER_SIZE
+	.set	block1, block0 + BLOCK_SIZE
 
 	.section .note.GNU-stack, "", @progbits
