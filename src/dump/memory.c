@@ -313,16 +313,46 @@ static bool private_memory(const Cpt__Vma *v)
 	return v->kind != CPT__VMA_KIND__VMA_SPECIAL && (v->flags & MAP_TYPE) == MAP_PRIVATE;
 }
 
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Pages are shared by fork, and a fork copies the place of the stack too, which
+ * differs from program to program (and where it does not, it only takes longer).
+ */
+static bool may_share(struct cpt_dump *d, const struct cpt_task *t)
+{
+	struct cpt_dump_memory *m = d->memory;
+	uint64_t key = t->stat.start_stack, *at;
+
+	if (!m->sharing || !key)	/* 0: not told */
+		return m->sharing;
+	if (!m->stacks) {
+		m->stacks = cpt_calloc(d->ntasks, sizeof(*m->stacks));
+		for (unsigned i = 0; i < d->ntasks; i++)
+			if (!d->tasks[i].zombie)
+				m->stacks[m->nstacks++] = d->tasks[i].stat.start_stack;
+		qsort(m->stacks, m->nstacks, sizeof(*m->stacks), ascending);
+	}
+	at = bsearch(&key, m->stacks, m->nstacks, sizeof(*m->stacks), ascending);
+	return at && ((at > m->stacks && at[-1] == key) || (at + 1 < m->stacks + m->nstacks && at[1] == key));
+}
+
 int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 {
 	struct cpt_dump_memory *m = d->memory;
 	struct scan s = { .d = d, .m = m, .t = t, .err = err };
+	bool sharing = may_share(d, t);
 	CPT_AUTO(fd) int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
 
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
 	s.parent = t->parent ? t->parent->known : NULL;
-	if (t->has_children)
+	if (sharing && t->has_children)
 		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
 	for (size_t i = 0; i < t->mm_img->n_vmas; i++) {
 		const Cpt__Vma *v = t->mm_img->vmas[i];
@@ -330,14 +360,14 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 
 		if (!private_memory(v))
 			continue;
-		s.pre = cpt_precopy_of(d, t->pid);
+		s.pre = v->kind == CPT__VMA_KIND__VMA_ANON ? cpt_precopy_of(d, t->pid) : NULL;
 		if (s.pre && !cpt_scan_watched(pagemap, v->start))
-			s.pre = NULL;
-		if (!m->sharing && !m->no_scan) {
-			rc = cpt_scan_own(d, t, pagemap, v->start, v->end, err);
+			s.pre = NULL;	/* mapped anew or moved since */
+		if (!sharing && !m->no_scan) {
+			rc = cpt_scan_own(d, t, s.pre, pagemap, v, err);
 			m->no_scan = rc && (err->sys == ENOTTY || err->sys == EINVAL);	/* before Linux 6.7 */
 		}
-		if (m->sharing || m->no_scan)
+		if (sharing || m->no_scan)
 			rc = scan_range(&s, pagemap, v->start, v->end);
 		if (rc)
 			return -1;
@@ -381,6 +411,7 @@ void cpt_dump_memory_free(struct cpt_dump *d)
 	for (unsigned i = 0; i < d->ntasks; i++)
 		cpt_known_free(d->tasks[i].known);
 	cpt_queue_free(m);
+	free(m->stacks);
 	free(m->frames.table);
 	free(m->contents.table);
 	free(m->pages.index);

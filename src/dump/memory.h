@@ -70,6 +70,8 @@ struct cpt_dump_memory {
 	uint64_t zero_pfn;
 	uint64_t next_slot;
 	struct cpt_pages pages;
+	uint64_t *stacks;		/* where the stacks of all processes begin, ascending; made when asked for */
+	unsigned nstacks;
 	struct cpt_frames frames;
 	struct cpt_contents contents;
 	struct cpt_run *runs;		/* what the next record of pages is made of */
@@ -86,9 +88,12 @@ bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot
 /** cpt_precopied_run - how many pages from @start on have slots in a row (or none: *slot UINT64_MAX); at least 1 */
 uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot);
 
-/** cpt_scan_own - pages of [start, end) that have a content of their own, in a group where none can be shared */
-int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,
-		 struct cpt_err *err) CPT_CHECKED;
+/** cpt_precopy_protected - with --track, all that was written in [start, end) has been protected again in the pause */
+void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end);
+
+/** cpt_scan_own - pages of @v that have a content of their own, where none can be shared; @pre: of a mapping under protection, or NULL */
+int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
+		 const Cpt__Vma *v, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on */
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;

@@ -3,12 +3,24 @@
 #include "dump/memory.h"
 #include "dump/scan.h"
 
+#define NEAR (256 * CPT_PAGE)		/* what is no farther apart is looked at by one call */
+#define REGIONS 512
+
+/*
+ * What was written is found by a scan of all, the cheapest there is; what of
+ * that has a content is asked of such places only. Both tell ascending ranges.
+ */
 struct own {
 	struct cpt_dump *d;
 	struct cpt_task *t;
 	const struct cpt_precopy *pre;
 	int pagemap;
-	uint64_t at;			/* so far */
+	enum cpt_scan content;		/* of written places */
+	uint64_t at;			/* settled so far */
+	struct {
+		uint64_t start, end;
+	} written[REGIONS];		/* not settled yet */
+	size_t n, next;
 };
 
 static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
@@ -29,7 +41,7 @@ static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err
 		if (slot != UINT64_MAX) {
 			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, n, slot);
 			o->d->stats.pages_unchanged += n;
-		} else if (cpt_scan(o->pagemap, start, start + n * CPT_PAGE, CPT_SCAN_CONTENT, store, o, err)) {
+		} else if (cpt_scan(o->pagemap, start, start + n * CPT_PAGE, CPT_SCAN_ANON, store, o, err)) {
 			return -1;
 		}
 		start += n * CPT_PAGE;
@@ -37,25 +49,72 @@ static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err
 	return 0;
 }
 
+/* Everything before @upto: written places count only for what is stored of them. */
+static int settle(struct own *o, uint64_t upto, struct cpt_err *err)
+{
+	for (; o->next < o->n && o->written[o->next].start <= upto; o->next++) {
+		uint64_t start = o->written[o->next].start, end = o->written[o->next].end, last = CPT_MIN(end, upto);
+
+		if (keep(o, o->at, start, err))
+			return -1;
+		o->at = CPT_MAX(o->at, last);
+		if (end > upto)
+			break;
+	}
+	return 0;
+}
+
+static int content(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct own *o = arg;
+
+	if (settle(o, start, err) || store(o, start, end, err))
+		return -1;
+	o->at = end;
+	return 0;
+}
+
+static int look_closer(struct own *o, struct cpt_err *err)
+{
+	size_t n = o->n;
+
+	if (!n)
+		return 0;
+	o->next = 0;
+	if (cpt_scan(o->pagemap, o->written[0].start, o->written[n - 1].end, o->content, content, o, err) ||
+	    settle(o, o->written[n - 1].end, err))
+		return -1;
+	o->n = 0;
+	return 0;
+}
+
 static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	struct own *o = arg;
 
-	if (keep(o, o->at, start, err))
-		return -1;
-	o->at = end;
-	return cpt_scan(o->pagemap, start, end, CPT_SCAN_CONTENT, store, o, err);
+	if (o->n == REGIONS || (o->n && start - o->written[o->n - 1].end > NEAR)) {
+		if (look_closer(o, err))
+			return -1;
+	}
+	o->written[o->n].start = start;
+	o->written[o->n++].end = end;
+	return 0;
 }
 
-int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, int pagemap, uint64_t start, uint64_t end,
-		 struct cpt_err *err)
+int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
+		 const Cpt__Vma *v, struct cpt_err *err)
 {
-	struct own o = { .d = d, .t = t, .pre = cpt_precopy_of(d, t->pid), .pagemap = pagemap, .at = start };
+	struct own o = { .d = d, .t = t, .pre = pre, .pagemap = pagemap, .at = v->start };
+	bool anon = v->kind == CPT__VMA_KIND__VMA_ANON;
 
-	/* what was unmapped, moved or mapped anew since is not watched any more */
-	if (!o.pre || !cpt_scan_watched(pagemap, start))
-		return cpt_scan(pagemap, start, end, CPT_SCAN_CONTENT, store, &o, err);
-	if (cpt_scan(pagemap, start, end, CPT_SCAN_WRITTEN, written, &o, err))
+	if (!pre)
+		return cpt_scan(pagemap, v->start, v->end, anon ? CPT_SCAN_ANON : CPT_SCAN_CONTENT, store, &o, err);
+	/* of an image that increments are to build on, this is the instant from which writes are noted */
+	o.content = d->opt->track ? CPT_SCAN_PROTECT : CPT_SCAN_CHANGED;
+	if (cpt_scan(pagemap, v->start, v->end, CPT_SCAN_WRITTEN, written, &o, err) || look_closer(&o, err) ||
+	    keep(&o, o.at, v->end, err))
 		return -1;
-	return keep(&o, o.at, end, err);
+	if (d->opt->track)
+		cpt_precopy_protected(d, t->pid, v->start, v->end);
+	return 0;
 }

@@ -30,7 +30,7 @@
 #define TRACK_RANGE_MIN (64UL << 10)
 #define ROUNDS 8
 #define PROCESSES 64			/* at most; the others are copied in the pause */
-#define FEW_PAGES 512			/* left over for the pause */
+#define FEW_PAGES 128			/* left over for the pause */
 #define STOP_MS 200
 #define NO_SLOT UINT64_MAX
 
@@ -55,6 +55,12 @@ struct range {
 	uint64_t *slot;			/* one a page, + 1; 0: not copied */
 	bool lost;			/* ended, or something else stands there now */
 	bool known;			/* it was watched since the base */
+	bool protected;			/* in the pause: what was written shows as such from now on */
+};
+
+/* the same as ranges of slots, ascending: to be gone through in the pause */
+struct run {
+	uint64_t start, pages, slot;
 };
 
 /* flags of a mapping as they were shortly before the pause */
@@ -71,6 +77,8 @@ struct cpt_precopy {
 	int uffd, pagemap;
 	struct range *ranges;
 	size_t n, cap;
+	struct run *runs;
+	size_t nruns, cap_runs;
 	uint64_t vdso_end;
 	uint64_t rss_kib;
 };
@@ -200,6 +208,7 @@ static void forget(struct cpt_precopy *p)
 		if (p->ranges[i].slot && p->ranges[i].slot != MAP_FAILED)
 			munmap(p->ranges[i].slot, (p->ranges[i].end - p->ranges[i].start) / CPT_PAGE * 8);
 	free(p->ranges);
+	free(p->runs);
 	free(p->flags);
 	if (p->uffd >= 0)
 		close(p->uffd);
@@ -446,6 +455,35 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 	return 0;
 }
 
+static void make_runs(struct cpt_precopy *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct range *g = &p->ranges[i];
+		uint64_t pages = g->lost ? 0 : (g->end - g->start) / CPT_PAGE;
+
+		for (uint64_t at = 0, n; at < pages; at += n) {
+			for (n = 1; at + n < pages && (g->slot[at] ? g->slot[at + n] == g->slot[at] + n : !g->slot[at + n]); n++)
+				;
+			if (!g->slot[at])
+				continue;
+			CPT_GROW(p->runs, p->nruns, p->cap_runs);
+			p->runs[p->nruns++] = (struct run){ g->start + at * CPT_PAGE, n, g->slot[at] - 1 };
+		}
+	}
+}
+
+static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
+{
+	if (d->opt->after == CPT_AFTER_RUN && !d->was_frozen) {
+		if (copy_rounds(d, err))
+			return -1;
+		read_all_flags(d);
+	}
+	for (size_t i = 0; i < d->nprecopies; i++)
+		make_runs(&d->precopies[i]);
+	return 0;
+}
+
 int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 {
 	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
@@ -461,12 +499,7 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 	for (unsigned g = 0; g < tree.ngroups; g++)
 		processes += tree.groups[g].nprocs;
 	cpt_dump_memory_of(d)->sharing = processes > 1;
-	if (d->opt->after != CPT_AFTER_RUN || d->was_frozen)
-		return 0;
-	if (copy_rounds(d, err))
-		return -1;
-	read_all_flags(d);
-	return 0;
+	return before_the_pause(d, err);
 }
 
 /* ---- in the pause ---------------------------------------------------- */
@@ -500,6 +533,16 @@ static int protect_written(void *arg, uint64_t start, uint64_t end, struct cpt_e
 	return 0;
 }
 
+void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end)
+{
+	/* it is ours, not the caller's, to change */
+	struct cpt_precopy *p = (struct cpt_precopy *)(uintptr_t)cpt_precopy_of(d, pid);
+
+	for (size_t i = 0; p && i < p->n; i++)
+		if (p->ranges[i].start >= start && p->ranges[i].end <= end)
+			p->ranges[i].protected = true;
+}
+
 /* Looking for what was written is quicker by far than looking at what all pages are. */
 void cpt_precopy_track(struct cpt_dump *d)
 {
@@ -509,7 +552,7 @@ void cpt_precopy_track(struct cpt_dump *d)
 		struct cpt_precopy *p = &d->precopies[i];
 
 		for (size_t k = 0; k < p->n; k++)
-			if (p->ranges[k].start < p->ranges[k].end &&
+			if (!p->ranges[k].protected &&
 			    cpt_scan(p->pagemap, p->ranges[k].start, p->ranges[k].end, CPT_SCAN_WRITTEN,
 				     protect_written, p, &ignored))
 				cpt_info("task %d: %llx is not tracked: %s", p->pid,
@@ -520,26 +563,25 @@ void cpt_precopy_track(struct cpt_dump *d)
 
 uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		const struct range *g = &p->ranges[i];
-		const uint64_t *s;
-		uint64_t n = 1, most;
+	size_t low = 0, high = p->nruns;
+	const struct run *r;
 
-		if (g->lost || g->end <= start || g->start >= end)
-			continue;
-		if (g->start > start) {		/* none up to there: ranges ascend */
-			end = g->start;
-			break;
-		}
-		s = &g->slot[(start - g->start) / CPT_PAGE];
-		most = (CPT_MIN(end, g->end) - start) / CPT_PAGE;
-		*slot = s[0] - 1;
-		while (n < most && (s[0] ? s[n] == s[0] + n : !s[n]))
-			n++;
-		return n;
+	while (low < high) {		/* the first that ends behind @start */
+		size_t mid = low + (high - low) / 2;
+
+		if (p->runs[mid].start + p->runs[mid].pages * CPT_PAGE > start)
+			high = mid;
+		else
+			low = mid + 1;
 	}
+	r = &p->runs[low];
 	*slot = NO_SLOT;
-	return (end - start) / CPT_PAGE;
+	if (low == p->nruns || r->start >= end)
+		return (end - start) / CPT_PAGE;
+	if (r->start > start)
+		return (r->start - start) / CPT_PAGE;
+	*slot = r->slot + (start - r->start) / CPT_PAGE;
+	return (CPT_MIN(end, r->start + r->pages * CPT_PAGE) - start) / CPT_PAGE;
 }
 
 bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot)

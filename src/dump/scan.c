@@ -27,13 +27,13 @@ static void choose(struct pm_scan_arg *a, enum cpt_scan what)
 		a->category_mask = a->return_mask = PAGE_IS_WRITTEN;
 		return;
 	}
-	/* anonymous, not the zero page, and either there or swapped out */
-	a->category_inverted = a->category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO;
+	/* anonymous, not the zero page, and either there or swapped out; only the first takes a look at struct page */
+	a->category_inverted = a->category_mask = PAGE_IS_PFNZERO | (what == CPT_SCAN_CONTENT ? PAGE_IS_FILE : 0);
 	a->category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
-	if (what == CPT_SCAN_PROTECT) {
+	if (what == CPT_SCAN_CHANGED || what == CPT_SCAN_PROTECT)
 		a->category_mask |= PAGE_IS_WRITTEN;
+	if (what == CPT_SCAN_PROTECT)
 		a->flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
-	}
 }
 
 int cpt_scan(int pagemap, uint64_t start, uint64_t end, enum cpt_scan what, cpt_scan_found found,
