@@ -14,7 +14,8 @@ cache=${CPTOOL_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cptool-kernel}
 #   debug   the same, with lock and RCU debugging
 #   kasan   the same, with memory debugging
 #   stock   without the series, to show what it repairs
-flavours="series debug kasan stock"
+#   resume  stock with the first patch, which is a fix that stands alone
+flavours="series debug kasan stock resume"
 
 say() {
 	echo "kernel: $*" >&2
@@ -65,7 +66,11 @@ fragments() {
 }
 
 patches() {
-	[ "$1" = stock ] || ls "$here"/patches/[0-9]*.patch | grep -v /0000-
+	case $1 in
+	stock) ;;
+	resume) ls "$here"/patches/0001-*.patch ;;
+	*) ls "$here"/patches/[0-9]*.patch | grep -v /0000- ;;
+	esac
 }
 
 # What a kernel depends on, as one word. The tarball is known by its checksum,

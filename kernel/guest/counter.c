@@ -4,7 +4,7 @@
  * counts into FILE with one thread while another checks that the memory still
  * holds what was written there; says "bad" in FILE if it does not.
  */
-#include "ktest.h"
+#include "base.h"
 
 #define WORDS (1 << 18)
 

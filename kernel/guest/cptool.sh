@@ -33,7 +33,7 @@ within() {
 	tries=0
 	until "$@"; do
 		tries=$((tries + 1))
-		[ $tries -lt 1000 ] || return 1
+		[ $tries -lt 20000 ] || return 1
 		usleep 5000
 	done
 }

@@ -33,7 +33,7 @@ check "echo FROZEN > /containers/freezer/0/freezer.state" $? 0
 check "cat /containers/freezer/0/freezer.state" "$(cat /containers/freezer/0/freezer.state)" FREEZING
 echo >/tmp/go
 tries=0
-until [ "$(cat /containers/freezer/0/freezer.state)" = FROZEN ] || [ $tries -ge 2000 ]; do
+until [ "$(cat /containers/freezer/0/freezer.state)" = FROZEN ] || [ $tries -ge 100000 ]; do
 	tries=$((tries + 1))
 done
 check "cat /containers/freezer/0/freezer.state" "$(cat /containers/freezer/0/freezer.state)" FROZEN
@@ -45,7 +45,7 @@ echo 9 > /containers/freezer/0/signal.kill
 check "echo 9 > /containers/freezer/0/signal.kill" $? 0
 wait $slow
 tries=0
-while [ -s /containers/freezer/0/tasks ] && [ $tries -lt 2000 ]; do
+while [ -s /containers/freezer/0/tasks ] && [ $tries -lt 100000 ]; do
 	tries=$((tries + 1))
 done
 check "the group is empty" "$(cat /containers/freezer/0/tasks)" ""
