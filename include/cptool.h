@@ -59,8 +59,33 @@ struct cpt_sink {
 
 enum cpt_log_level { CPT_LOG_WARN, CPT_LOG_INFO, CPT_LOG_DEBUG };
 
-/** cpt_set_log - lines up to @level go to @sink; the only global there is */
+/** cpt_set_log - lines up to @level go to @sink; this and cpt_set_progress are the only globals */
 CPT_API void cpt_set_log(enum cpt_log_level level, struct cpt_sink sink);
+
+/** enum cpt_work - what takes long */
+enum cpt_work {
+	CPT_WORK_COPY,		/* memory into an image */
+	CPT_WORK_SYNC,		/* the image is being brought to the disk */
+	CPT_WORK_READ,		/* an image comes out of a pipe */
+	CPT_WORK_UNPACK,	/* compressed pages of an image */
+	CPT_WORK_CHECK,		/* pages of an image, while a restore reads them into place */
+};
+
+/**
+ * struct cpt_progress - who wants to know how far a call has come
+ * @at:  so many bytes are done of @total (0: nobody can tell how many); an
+ *       estimate, which @done may pass. Called often, from several threads at
+ *       once, and while the group stands still: it must be quick, block
+ *       nowhere and make no system calls. May be NULL.
+ * @arg: passed on
+ */
+struct cpt_progress {
+	void (*at)(void *arg, enum cpt_work work, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+/** cpt_set_progress - for all calls from now on, as cpt_set_log */
+CPT_API void cpt_set_progress(struct cpt_progress progress);
 
 /**
  * cpt_interrupt - for a handler of SIGINT, SIGTERM or SIGHUP: undo the running call

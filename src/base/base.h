@@ -54,6 +54,15 @@ bool cpt_log_wanted(enum cpt_log_level level);
 			cpt_log(CPT_LOG_DEBUG, __VA_ARGS__);		\
 	} while (0)
 
+/* ---- progress -------------------------------------------------------- */
+
+/** cpt_progress_wanted - does anybody look? What is only of use then can be left out else. */
+bool cpt_progress_wanted(void);
+/** cpt_progress_begin - this is done now, so many bytes of it; 0: nobody can tell */
+void cpt_progress_begin(enum cpt_work work, uint64_t total);
+/** cpt_progress_add - so many more are done; from any thread, no system calls */
+void cpt_progress_add(uint64_t bytes);
+
 /* ---- scope guards ---------------------------------------------------- */
 
 /* CPT_AUTO(fd) int fd = open(…): runs cpt_auto_fd(&fd) when the scope ends */

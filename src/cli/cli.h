@@ -58,11 +58,13 @@ enum long_option {		/* those without a letter */
 	OPT_CGROUP,
 	OPT_WAIT,
 	OPT_JSON,
+	OPT_NO_PROGRESS,
 };
 
 #define COMMON_LONG							\
 	{ "verbose", no_argument, NULL, 'v' },				\
 	{ "help", no_argument, NULL, 'h' }
+#define PROGRESS_LONG { "no-progress", no_argument, NULL, OPT_NO_PROGRESS }
 #define PERMIT_LONG							\
 	{ "tcp-established", no_argument, NULL, OPT_TCP_ESTABLISHED },	\
 	{ "tcp-close", no_argument, NULL, OPT_TCP_CLOSE },		\
@@ -84,6 +86,21 @@ void louder(void);
 int seconds(const char *text);
 /** one_group - the one group that is left on the command line; NULL after saying what is wrong */
 const char *one_group(const char *verb, int argc, char **argv);
+
+/* ---- progress -------------------------------------------------------- */
+
+/**
+ * progress_start - from now on a line on stderr tells how far the library is, if that is a terminal
+ * @verb: stands before it
+ */
+void progress_start(const char *verb);
+/** progress_off - there shall be none */
+void progress_off(void);
+/** progress_end - take it away; safe in a signal handler, and when there is none */
+void progress_end(void);
+/** progress_hide - make room for a message; the result is for progress_again() */
+bool progress_hide(void);
+void progress_again(bool hidden);
 
 /* ---- signals and results --------------------------------------------- */
 

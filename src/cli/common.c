@@ -14,6 +14,7 @@
 
 void complain(const char *fmt, ...)
 {
+	bool hidden = progress_hide();
 	va_list ap;
 
 	/* what was printed before stands before it, also in one file */
@@ -23,6 +24,7 @@ void complain(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
+	progress_again(hidden);
 }
 
 int usage_error(const char *verb, const char *fmt, ...)
@@ -39,6 +41,7 @@ int usage_error(const char *verb, const char *fmt, ...)
 
 int failed(const char *verb, const struct cpt_err *err)
 {
+	progress_end();
 	complain("%s: %s", verb, err->text);
 	return err->fault == CPT_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
@@ -80,6 +83,9 @@ int common(int option, const char *verb, const char *help)
 	switch (option) {
 	case 'v':
 		louder();
+		return -1;
+	case OPT_NO_PROGRESS:
+		progress_off();
 		return -1;
 	case 'h':
 		printf("usage: cptool %s %s", verb, help);
@@ -152,6 +158,7 @@ static void interrupted(int sig)
 		came_late = sig;
 		return;		/* it is done in a moment */
 	}
+	progress_end();
 	if (write(STDERR_FILENO, text[sig], strlen(text[sig])) < 0)
 		_exit(EXIT_FAILED);
 	_exit(EXIT_FAILED);

@@ -24,6 +24,7 @@ static const char help[] =
 	"      --ext-unix-sk      unix sockets whose other end is outside the group may be cut off\n"
 	"      --timeout SECONDS  how long the group may take to freeze (default: 10)\n"
 	"      --stats FILE       write times and sizes as JSON; - is standard output\n"
+	"      --no-progress      no line that tells how far it is, also on a terminal\n"
 	"  -v, --verbose          tell more; twice: tell all\n";
 
 static const struct option options[] = {
@@ -36,6 +37,7 @@ static const struct option options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	PERMIT_LONG,
+	PROGRESS_LONG,
 	COMMON_LONG,
 	END_LONG
 };
@@ -136,7 +138,9 @@ int verb_dump(int argc, char **argv)
 		if (stats_file && !strcmp(stats_file, "-"))
 			return usage_error("dump", "dump: the image and the statistics can't both go to standard output");
 	}
+	progress_start("dump");
 	if (cpt_dump(&opt, &stats, &err))
 		return failed("dump", &err);
+	progress_end();
 	return stats_file ? write_stats(stats_file, "dump", &stats) : EXIT_FINE;
 }

@@ -11,12 +11,13 @@ static const char help[] =
 	"Fold an increment and all the images that it builds on into one full image.\n"
 	"\n"
 	"  -o, --output FILE      the new image; - is standard output\n"
+	"      --no-progress      no line that tells how far it is, also on a terminal\n"
 	"  -v, --verbose          tell more; twice: tell all\n";
 
 int verb_merge(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' }, COMMON_LONG, END_LONG
+		{ "output", required_argument, NULL, 'o' }, PROGRESS_LONG, COMMON_LONG, END_LONG
 	};
 	const char *output = NULL;
 	struct cpt_err err = { 0 };
@@ -37,7 +38,9 @@ int verb_merge(int argc, char **argv)
 		return usage_error("merge", "merge: name the one image that is the last of the chain");
 	if (!strcmp(output, "-") && isatty(STDOUT_FILENO))
 		return usage_error("merge", "merge: an image is not for a terminal: send it into a file or a pipe");
+	progress_start("merge");
 	if (cpt_image_merge(argv[optind], output, &err))
 		return failed("merge", &err);
+	progress_end();
 	return EXIT_FINE;
 }

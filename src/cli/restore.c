@@ -23,6 +23,7 @@ static const char help[] =
 	"      --shell-job        this terminal takes the place of the one it ran on\n"
 	"      --ext-unix-sk      unix sockets whose other end is outside the group may be cut off\n"
 	"      --stats FILE       write times and sizes as JSON; - is standard output\n"
+	"      --no-progress      no line that tells how far it is, also on a terminal\n"
 	"  -v, --verbose          tell more; twice: tell all\n";
 
 static const struct option options[] = {
@@ -31,6 +32,7 @@ static const struct option options[] = {
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "stats", required_argument, NULL, OPT_STATS },
 	PERMIT_LONG,
+	PROGRESS_LONG,
 	COMMON_LONG,
 	END_LONG
 };
@@ -134,8 +136,10 @@ int verb_restore(int argc, char **argv)
 		return usage_error("restore", "restore: one image at a time: %s", argv[optind]);
 	if (wait)
 		opt.root = remember;
+	progress_start("restore");
 	if (cpt_restore(&opt, &stats, &err))
 		return failed("restore", &err);
+	progress_end();
 	status = stats_file ? write_stats(stats_file, "restore", &stats) : EXIT_FINE;
 	if (wait) {
 		int theirs = wait_for_roots();

@@ -7,11 +7,12 @@ static const char help[] =
 	"\n"
 	"Check every checksum, length and reference of an image (default: checkpoint.cpt).\n"
 	"\n"
+	"      --no-progress      no line that tells how far it is, also on a terminal\n"
 	"  -v, --verbose          tell more; twice: tell all\n";
 
 int verb_verify(int argc, char **argv)
 {
-	static const struct option options[] = { COMMON_LONG, END_LONG };
+	static const struct option options[] = { PROGRESS_LONG, COMMON_LONG, END_LONG };
 	const char *image = "checkpoint.cpt";
 	struct cpt_err err = { 0 };
 	int c, status;
@@ -25,7 +26,9 @@ int verb_verify(int argc, char **argv)
 		image = argv[optind++];
 	if (optind < argc)
 		return usage_error("verify", "verify: one image at a time: %s", argv[optind]);
+	progress_start("verify");
 	if (cpt_image_verify(image, &err))
 		return failed("verify", &err);
+	progress_end();
 	return EXIT_FINE;
 }

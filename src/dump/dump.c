@@ -240,6 +240,9 @@ static int begin(struct cpt_dump *d, struct cpt_err *err)
 	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_track_begin(d, err) ||
 	    cpt_guard_start(&d->guard, err))
 		return -1;
+	/* of an increment nobody knows how much it will be */
+	if (!d->checking && cpt_progress_wanted())
+		cpt_progress_begin(CPT_WORK_COPY, d->opt->base ? 0 : cpt_dump_amount(&d->group));
 	if (!d->checking && cpt_img_create_guarded(image_name(d->opt), &d->guard, &d->img, err))
 		return -1;
 	return guard_freezer(d, err);

@@ -31,6 +31,9 @@ int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 int cpt_dump_relatives(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
 
+/* amount.c: about how many bytes of memory the group has, while it runs */
+uint64_t cpt_dump_amount(const struct cpt_group *g);
+
 /* ahead.c: smaps of many processes, read by another thread */
 void cpt_dump_ahead(struct cpt_dump *d);
 /** cpt_dump_smaps - /proc/PID/smaps of @t in d->maps; once a process, in the order of d->tasks */

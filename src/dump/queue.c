@@ -157,6 +157,7 @@ static int pour(struct flow *f, struct cpt_err *err)
 {
 	size_t size = (size_t)f->have * CPT_PAGE;
 
+	cpt_progress_add(size);
 	if (f->packer) {
 		cpt_pack_add(f->packer, f->buf, f->have);
 		f->have = 0;
@@ -404,6 +405,7 @@ static int flush_stream(struct cpt_dump *d, struct job *j, uint32_t npages, stru
 			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
 			at += n;
 		}
+	cpt_progress_add((uint64_t)npages * CPT_PAGE);
 	return cpt_img_put_pages(d->img, buf, npages, &first, err);
 }
 

@@ -123,6 +123,7 @@ static int copy_extent(struct merge *m, const struct extent *e, struct cpt_err *
 			return cpt_fail_sys(err, "read an image that %s builds on", m->from->name);
 		m->have += (uint32_t)n;
 		i += n;
+		cpt_progress_add(n * CPT_PAGE);
 		if (m->have == CPT_IMG_SPAN_PAGES && flush(m, err))
 			return -1;
 	}
@@ -131,6 +132,9 @@ static int copy_extent(struct merge *m, const struct extent *e, struct cpt_err *
 
 static int copy_pages(struct merge *m, struct cpt_err *err)
 {
+	const struct extent *last = m->n ? &m->extents[m->n - 1] : NULL;
+
+	cpt_progress_begin(CPT_WORK_COPY, last ? (last->to + last->count) * CPT_PAGE : 0);
 	for (size_t i = 0; i < m->n; i++)
 		if (copy_extent(m, &m->extents[i], err))
 			return -1;

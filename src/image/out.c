@@ -183,6 +183,7 @@ int cpt_out_finish(struct cpt_out *out, struct cpt_err *err)
 		errno = EIO;
 		return cpt_fail_sys(err, "sync %s", out->name);
 	}
+	cpt_progress_begin(CPT_WORK_SYNC, 0);
 	if (trim(out, err))
 		return -1;
 	if (fsync(fd))

@@ -136,8 +136,10 @@ static void *work(void *arg)
 		f = nth_record(c, c->next++, &img);
 		if (!f)
 			break;
-		if (!check_record(c, img, f, &b, &err))
+		if (!check_record(c, img, f, &b, &err)) {
+			cpt_progress_add(f->header.npages * CPT_PAGE);
 			continue;
+		}
 		pthread_mutex_lock(&c->lock);
 		if (!c->result)
 			c->err = err;
@@ -167,11 +169,13 @@ static void start_threads(struct cpt_page_check *c)
 static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
 {
 	struct cpt_page_check *c = cpt_calloc(1, sizeof(*c));
+	uint64_t bytes = (to < 0 ? all_slots(img) : img->slots) * CPT_PAGE;
 
 	c->img = img;
 	c->spool = to;
 	pthread_mutex_init(&c->lock, NULL);
-	if ((to < 0 ? all_slots(img) : img->slots) * CPT_PAGE >= WORTH_THREADS)
+	cpt_progress_begin(to < 0 ? CPT_WORK_CHECK : CPT_WORK_UNPACK, bytes);
+	if (bytes >= WORTH_THREADS)
 		start_threads(c);
 	return c;
 }

@@ -29,6 +29,7 @@ static int spool_by_copy(const struct cpt_img *img, int from, struct cpt_err *er
 			return 0;
 		if (cpt_write_all(img->fd, chunk, (size_t)n))
 			return cpt_fail_sys(err, "keep a copy of %s in memory", img->name);
+		cpt_progress_add((uint64_t)n);
 	}
 }
 
@@ -47,6 +48,7 @@ static int spool_rest(const struct cpt_img *img, int from, struct cpt_err *err)
 			return cpt_fail_sys(err, "keep a copy of %s in memory", img->name);
 		if (n == 0)
 			return 0;
+		cpt_progress_add((uint64_t)n);
 	}
 }
 
@@ -58,6 +60,7 @@ static int spool(struct cpt_img *img, int from, struct cpt_err *err)
 	img->fd = memfd_create("cptool-image", MFD_CLOEXEC);
 	if (img->fd < 0)
 		return cpt_fail_sys(err, "memfd_create");
+	cpt_progress_begin(CPT_WORK_READ, 0);
 	if (cpt_read_all(from, &p, sizeof(p))) {
 		if (errno)
 			return cpt_fail_sys(err, "read %s", img->name);
