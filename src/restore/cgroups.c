@@ -15,11 +15,16 @@
 
 /* ---- folders ---------------------------------------------------------- */
 
-static int make_folder(struct cpt_restore *r, const char *path, struct cpt_err *err)
+static bool is_there(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) == 0)
+	return stat(path, &st) == 0;
+}
+
+static int make_folder(struct cpt_restore *r, const char *path, struct cpt_err *err)
+{
+	if (is_there(path))
 		return 0;
 	if (cpt_guard_add(&r->guard, CPT_UNDO_RMDIR, path, NULL, err))
 		return -1;
@@ -89,6 +94,30 @@ static bool says(const char *now, const char *value, enum cpt_cgroup_form form)
 	return false;
 }
 
+/* a group as it is being set up */
+struct place {
+	const Cpt__Cgroup *img;
+	const char *path;
+	int fd;
+	bool found;		/* it was there before: what is changed in it is changed back on failure */
+};
+
+/* Lines of one setting each are not changed back: what undoes one is known to its controller only. */
+static int remember(struct cpt_restore *r, const struct place *p, const char *file, const char *now,
+		    const char *value, enum cpt_cgroup_form form, struct cpt_err *err)
+{
+	const char *path, *was;
+
+	if (!p->found || form == CPT_CGROUP_LINES)
+		return 0;
+	path = cpt_arena_printf(&r->arena, "%s/%s", p->path, file);
+	if (form == CPT_CGROUP_WORDS)
+		was = cpt_arena_printf(&r->arena, "-%s", value + (*value == '+'));
+	else
+		was = cpt_arena_printf(&r->arena, "%.*s", (int)strcspn(now, "\n"), now);
+	return cpt_guard_add(&r->guard, CPT_UNDO_WRITE, path, *was ? was : "\n", err);
+}
+
 static int write_setting(int folder, const Cpt__Cgroup *g, const Cpt__CgroupFile *f, const char *value, struct cpt_err *err)
 {
 	if (!cpt_write_at(folder, f->name, *value ? value : "\n", err))
@@ -96,17 +125,19 @@ static int write_setting(int folder, const Cpt__Cgroup *g, const Cpt__CgroupFile
 	return cpt_within(err, "group '/%s': its setting %s", g->path, f->name);
 }
 
-static int apply(struct cpt_restore *r, int folder, const Cpt__Cgroup *g, const Cpt__CgroupFile *f, struct cpt_err *err)
+static int apply(struct cpt_restore *r, const struct place *p, const Cpt__CgroupFile *f, struct cpt_err *err)
 {
 	CPT_AUTO(buf) struct cpt_buf now = { 0 };
 	enum cpt_cgroup_form form;
 
 	if (cpt_cgroup_file(f->name, &form) < 0 || !f->n_values)
 		return 0;
-	if (cpt_read_at(folder, f->name, &now, err))
-		return err->sys == ENOENT || err->sys == EOPNOTSUPP ? lacking(r, g, f, err) : -1;
+	if (cpt_read_at(p->fd, f->name, &now, err))
+		return err->sys == ENOENT || err->sys == EOPNOTSUPP ? lacking(r, p->img, f, err) : -1;
 	for (size_t i = 0; i < f->n_values; i++)
-		if (!says(now.data, f->values[i], form) && write_setting(folder, g, f, f->values[i], err))
+		if (!says(now.data, f->values[i], form) &&
+		    (remember(r, p, f->name, now.data, f->values[i], form, err) ||
+		     write_setting(p->fd, p->img, f, f->values[i], err)))
 			return -1;
 	return 0;
 }
@@ -132,22 +163,43 @@ static int own(int folder, const Cpt__Cgroup *g, struct cpt_err *err)
 
 /* ---- the tree --------------------------------------------------------- */
 
-static int open_group(struct cpt_restore *r, unsigned id, struct cpt_err *err)
+/* All will be frozen before they run; who has not been made here is thawed when that fails. */
+static int remember_thaw(struct cpt_restore *r, const struct place *p, struct cpt_err *err)
+{
+	CPT_AUTO(group) struct cpt_group g = CPT_GROUP_NONE;
+	enum cpt_state state;
+	bool self_frozen;
+	const char *value;
+	char file[4200];
+
+	if (!p->found)
+		return 0;
+	if (cpt_group_open(p->path, &g, err) || cpt_group_state(&g, &state, &self_frozen, err))
+		return -1;
+	if (self_frozen)
+		return 0;
+	cpt_group_thaw_undo(&g, file, &value);
+	return cpt_guard_add(&r->guard, CPT_UNDO_WRITE, file, value, err);
+}
+
+static int open_group(struct cpt_restore *r, unsigned id, bool found, struct cpt_err *err)
 {
 	const Cpt__Cgroup *g = r->cgroups[id];
 	const char *name = g->path ? g->path : "";
 	char *path = cpt_arena_printf(&r->arena, "%s%s%s", r->group.path, *name ? "/" : "", name);
-	int fd;
+	struct place p = { g, path, -1, id ? is_there(path) : found };
 
 	if (id && make_folders(r, path, strlen(r->group.path), err))
 		return -1;
-	fd = r->cgroup_fds[id] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	p.fd = r->cgroup_fds[id] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p.fd < 0)
 		return cpt_fail_sys(err, "open group %s", path);
+	if (remember_thaw(r, &p, err))
+		return -1;
 	for (size_t i = 0; i < g->n_files; i++)
-		if (apply(r, fd, g, g->files[i], err))
+		if (apply(r, &p, g->files[i], err))
 			return -1;
-	return own(fd, g, err);
+	return own(p.fd, g, err);
 }
 
 static int refuse_lived_in(struct cpt_restore *r, struct cpt_err *err)
@@ -167,15 +219,17 @@ int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err)
 {
 	size_t mount;
 	char *path = cpt_restore_group_path(r, &mount, err);
+	bool found;
 
 	if (!path)
 		return -1;
 	if (!cpt_cgroup_path_is_tame(path + mount + 1))
 		return cpt_fail(err, CPT_USAGE, "'%s' is no name for a group", path);
+	found = is_there(path);
 	if (make_folders(r, path, mount, err) || cpt_group_open(path, &r->group, err) || refuse_lived_in(r, err))
 		return -1;
 	for (unsigned id = 0; id < r->ncgroups; id++)
-		if (open_group(r, id, err))
+		if (open_group(r, id, found, err))
 			return -1;
 	return cpt_guard_add(&r->guard, CPT_UNDO_KILL_GROUP, r->group.path, NULL, err);
 }

@@ -209,6 +209,17 @@ static int thread(struct cpt_restore *r, struct cpt_rtask *t, unsigned i, struct
 	return cpt_batch_run(&th->remote, b, err) ? within(t, err) : 0;
 }
 
+/* Pids were free when it was looked, but are nobody's until they are taken. */
+static int taken_meanwhile(struct cpt_err *err)
+{
+	struct cpt_err was = *err;
+
+	if (was.sys != EEXIST)
+		return -1;
+	return cpt_fail(err, CPT_SYSTEM, "a pid that the image needs has just been taken (%.200s); try again, or restore in a pid namespace (unshare --pid --fork --mount-proc)",
+			was.text);
+}
+
 static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < r->ntasks; i++)
@@ -221,7 +232,9 @@ static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
 
 		if (!alive(t))
 			continue;
-		if (cpt_restore_threads(r, t, err) || outside(r, t, err))
+		if (cpt_restore_threads(r, t, err))
+			return taken_meanwhile(err);
+		if (outside(r, t, err))
 			return -1;
 		for (unsigned k = t->nthreads; k-- > 0;)
 			if (thread(r, t, k, err))
@@ -291,7 +304,7 @@ static int restore(struct cpt_restore *r, struct cpt_err *err)
 	t1 = cpt_now_ns();
 	r->stats.state_ns = t1 - t0;
 	if (cpt_restore_tree(r, err))
-		return -1;
+		return taken_meanwhile(err);
 	r->stats.memory_ns = cpt_now_ns() - t1;
 	return fill_tasks(r, err) || let_go(r, err) ? -1 : 0;
 }
