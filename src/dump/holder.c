@@ -29,6 +29,7 @@
 #define FOLDER "/run/cptool"
 #define PATIENCE_S 10			/* for the other side to answer */
 #define PROCESSES_MAX (1u << 22)
+#define MAPPINGS_MAX (1u << 22)		/* of a process */
 
 enum word { WORD_TELL = '?', WORD_GIVE = '!', WORD_READY = '.' };
 
@@ -37,13 +38,22 @@ struct head {
 	uint8_t id[CPT_IMG_ID];
 	uint64_t n;
 };
-#define MAGIC "cpttrk1"
+
+/* with it comes the descriptor, behind it the flags */
+struct sent {
+	int32_t pid;
+	uint32_t nflags;
+	uint64_t start_time;
+};
+#define MAGIC "cpttrk2"
 
 void cpt_held_free(struct cpt_held_list *list)
 {
-	for (size_t i = 0; i < list->n; i++)
+	for (size_t i = 0; i < list->n; i++) {
 		if (list->v[i].uffd >= 0)
 			close(list->v[i].uffd);
+		free(list->v[i].flags);
+	}
 	free(list->v);
 	*list = (struct cpt_held_list){ .v = NULL };
 }
@@ -64,16 +74,17 @@ static int send_all(int sock, const void *data, size_t size)
 	return 0;
 }
 
-/* one process, with its descriptor unless that is -1 */
-static int send_held(int sock, const struct cpt_held *h)
+/* one process; @all: with its descriptor and flags */
+static int send_held(int sock, const struct cpt_held *h, bool all)
 {
+	struct sent s = { h->pid, all ? (uint32_t)h->nflags : 0, h->start_time };
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec io = { (void *)(uintptr_t)h, sizeof(*h) };
+	struct iovec io = { &s, sizeof(s) };
 	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1 };
 	struct cmsghdr *c;
 	ssize_t n;
 
-	if (h->uffd >= 0) {
+	if (all && h->uffd >= 0) {
 		m.msg_control = control;
 		m.msg_controllen = sizeof(control);
 		c = CMSG_FIRSTHDR(&m);
@@ -85,31 +96,29 @@ static int send_held(int sock, const struct cpt_held *h)
 	do {
 		n = sendmsg(sock, &m, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -1 : send_all(sock, (const char *)h + n, sizeof(*h) - (size_t)n);
+	if (n < 0 || send_all(sock, (const char *)&s + n, sizeof(s) - (size_t)n))
+		return -1;
+	return s.nflags ? send_all(sock, h->flags, s.nflags * sizeof(*h->flags)) : 0;
 }
 
-static int send_list(int sock, const struct cpt_held_list *list, bool descriptors)
+static int send_list(int sock, const struct cpt_held_list *list, bool all)
 {
 	struct head head = { .magic = MAGIC, .n = list->n };
 
 	memcpy(head.id, list->id, sizeof(head.id));
 	if (send_all(sock, &head, sizeof(head)))
 		return -1;
-	for (size_t i = 0; i < list->n; i++) {
-		struct cpt_held h = list->v[i];
-
-		if (!descriptors)
-			h.uffd = -1;
-		if (send_held(sock, &h))
+	for (size_t i = 0; i < list->n; i++)
+		if (send_held(sock, &list->v[i], all))
 			return -1;
-	}
 	return 0;
 }
 
 static int receive_held(int sock, struct cpt_held *ret)
 {
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-	struct iovec io = { ret, sizeof(*ret) };
+	struct sent s;
+	struct iovec io = { &s, sizeof(s) };
 	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *c;
 	ssize_t n;
@@ -121,13 +130,15 @@ static int receive_held(int sock, struct cpt_held *ret)
 	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	if (n <= 0 || (n < (ssize_t)sizeof(*ret) && cpt_read_all(sock, (char *)ret + n, sizeof(*ret) - (size_t)n))) {
-		if (fd >= 0)
-			close(fd);
+	*ret = (struct cpt_held){ .uffd = fd };
+	if (n <= 0 || (n < (ssize_t)sizeof(s) && cpt_read_all(sock, (char *)&s + n, sizeof(s) - (size_t)n)) ||
+	    s.nflags > MAPPINGS_MAX)
 		return -1;
-	}
-	ret->uffd = fd;
-	return 0;
+	ret->pid = s.pid;
+	ret->start_time = s.start_time;
+	ret->nflags = s.nflags;
+	ret->flags = cpt_calloc(s.nflags + 1, sizeof(*ret->flags));
+	return cpt_read_all(sock, ret->flags, s.nflags * sizeof(*ret->flags));
 }
 
 static int receive_list(int sock, struct cpt_held_list *ret)
@@ -140,9 +151,8 @@ static int receive_list(int sock, struct cpt_held_list *ret)
 	memcpy(ret->id, head.id, sizeof(ret->id));
 	while (ret->n < head.n) {
 		CPT_GROW(ret->v, ret->n, ret->cap);
-		if (receive_held(sock, &ret->v[ret->n]))
-			return -1;
-		ret->n++;
+		if (receive_held(sock, &ret->v[ret->n++]))
+			return -1;	/* what it has got is the list's, to be freed with it */
 	}
 	return 0;
 }
@@ -216,6 +226,7 @@ static void drop(struct cpt_held_list *list, struct pollfd *p, size_t i)
 {
 	close(p[i + 1].fd);
 	close(list->v[i].uffd);
+	free(list->v[i].flags);
 	list->n--;
 	list->v[i] = list->v[list->n];
 	p[i + 1] = p[list->n + 1];

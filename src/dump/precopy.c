@@ -63,17 +63,12 @@ struct run {
 	uint64_t start, pages, slot;
 };
 
-/* flags of a mapping as they were shortly before the pause */
-struct flags {
-	uint64_t start, end;
-	unsigned flags;
-};
-
 struct cpt_precopy {
 	pid_t pid;
 	uint64_t start_time;
-	struct flags *flags;
+	struct cpt_flags *flags;	/* of mappings, as they were shortly before the pause */
 	size_t nflags, cap_flags;
+	bool flags_held;		/* … or at the image before; then each must still be the same after the pause */
 	int uffd, pagemap;
 	struct range *ranges;
 	size_t n, cap;
@@ -303,8 +298,12 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	if (!may_arm(d, pid, held, &s))
 		return;
 	p.rss_kib = s.vm_rss_kib;
-	if (held)
+	if (held) {
 		p.uffd = CPT_TAKE(held->uffd, -1);
+		p.nflags = p.cap_flags = CPT_TAKE(held->nflags, 0u);
+		p.flags = CPT_TAKE(held->flags, NULL);
+		p.flags_held = p.nflags;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
@@ -340,12 +339,12 @@ static int read_flags(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err 
 	text = d->maps.data;
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		CPT_GROW(p->flags, p->nflags, p->cap_flags);
-		p->flags[p->nflags++] = (struct flags){ v.start, v.end, v.flags };
+		p->flags[p->nflags++] = (struct cpt_flags){ v.start, v.end, v.flags };
 	}
 	return got;
 }
 
-static const struct flags *find_flags(const struct flags *f, size_t n, uint64_t start)
+static const struct cpt_flags *find_flags(const struct cpt_flags *f, size_t n, uint64_t start)
 {
 	size_t lo = 0, hi = n;
 
@@ -363,12 +362,30 @@ static const struct flags *find_flags(const struct flags *f, size_t n, uint64_t 
 bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v)
 {
 	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
-	const struct flags *f = p && p->nflags ? find_flags(p->flags, p->nflags, v->start) : NULL;
+	const struct cpt_flags *f = p && p->nflags ? find_flags(p->flags, p->nflags, v->start) : NULL;
 
 	if (!f || f->end != v->end || (f->flags & CPT_VM_SHARED) != (v->flags & CPT_VM_SHARED))
 		return false;
-	v->flags = f->flags;
+	v->flags = (unsigned)f->flags;
 	return true;
+}
+
+static bool watched(const struct cpt_precopy *p, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; p && i < p->n; i++)
+		if (start < p->ranges[i].end && end > p->ranges[i].start)
+			return true;
+	return false;
+}
+
+static bool one_changed(const struct cpt_precopy *p, const struct cpt_flags *was, const struct cpt_precopy *now)
+{
+	const struct cpt_flags *f = find_flags(now->flags, now->nflags, was->start);
+
+	if (!f || f->end != was->end)
+		return p->flags_held;
+	/* our own userfaultfd does not count */
+	return (f->flags ^ was->flags) & ~(watched(p, f->start, f->end) ? (uint64_t)CPT_VM_UFFD : 0);
 }
 
 bool cpt_precopy_flags_changed(struct cpt_dump *d)
@@ -378,26 +395,62 @@ bool cpt_precopy_flags_changed(struct cpt_dump *d)
 		struct cpt_err ignored;
 		bool changed = false;
 
-		if (p->nflags && !read_flags(d, &now, &ignored))
-			for (size_t k = 0; k < p->nflags && !changed; k++) {
-				const struct flags *f = find_flags(now.flags, now.nflags, p->flags[k].start);
-
-				changed = f && f->end == p->flags[k].end && f->flags != p->flags[k].flags;
-			}
-		free(now.flags);
+		if (!p->nflags || read_flags(d, &now, &ignored)) {
+			free(now.flags);
+			continue;
+		}
+		for (size_t k = 0; k < p->nflags && !changed; k++)
+			changed = one_changed(p, &p->flags[k], &now);
+		cpt_track_keep_flags(d, p->pid, now.flags, now.nflags);
 		if (changed)
 			return true;
 	}
 	return false;
 }
 
-static void read_all_flags(struct cpt_dump *d)
+/* Every mapping is one of those whose flags are known, and the large ones have not been made anew since. */
+static bool as_before(struct cpt_dump *d, const struct cpt_precopy *p)
+{
+	struct cpt_err ignored;
+	struct cpt_vma v;
+	char path[32], *text;
+	size_t k = 0;
+	int got;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", p->pid);
+	if (!p->flags_held || cpt_read_at(AT_FDCWD, path, &d->maps, &ignored))
+		return false;
+	text = d->maps.data;
+	while ((got = cpt_parse_smaps(&text, &v, &ignored)) > 0) {
+		const struct cpt_flags *f = find_flags(p->flags, p->nflags, v.start);
+
+		if (strcmp(v.path, "[vsyscall]") == 0)
+			continue;
+		if (!f || f->end != v.end)
+			return false;
+		while (k < p->n && p->ranges[k].start < v.start)
+			k++;
+		if (k < p->n && p->ranges[k].start == v.start && !p->ranges[k].known)
+			return false;
+	}
+	return !got;
+}
+
+/* Those of the image before do as well, where mappings are the same: smaps is only read once then. */
+static void read_all_flags(struct cpt_dump *d, bool running)
 {
 	struct cpt_err ignored;
 
-	for (size_t i = 0; !d->exact_flags && i < d->nprecopies; i++)
-		if (read_flags(d, &d->precopies[i], &ignored))
-			d->precopies[i].nflags = 0;
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i];
+		bool before = running && !d->exact_flags;
+
+		if (before && as_before(d, p))
+			continue;
+		p->flags_held = false;
+		if (!before || read_flags(d, p, &ignored))
+			p->nflags = 0;
+	}
 }
 
 /* ---- rounds ---------------------------------------------------------- */
@@ -474,11 +527,11 @@ static void make_runs(struct cpt_precopy *p)
 
 static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
 {
-	if (d->opt->after == CPT_AFTER_RUN && !d->was_frozen) {
-		if (copy_rounds(d, err))
-			return -1;
-		read_all_flags(d);
-	}
+	bool running = d->opt->after == CPT_AFTER_RUN && !d->was_frozen;
+
+	if (running && copy_rounds(d, err))
+		return -1;
+	read_all_flags(d, running);
 	for (size_t i = 0; i < d->nprecopies; i++)
 		make_runs(&d->precopies[i]);
 	return 0;
@@ -510,10 +563,7 @@ bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t
 
 	if (d->checking)
 		return cpt_track_held(d, pid, start_time(d, pid));
-	for (size_t i = 0; p && i < p->n; i++)
-		if (start < p->ranges[i].end && end > p->ranges[i].start)
-			return true;
-	return false;
+	return watched(p, start, end);
 }
 
 static int nothing(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)

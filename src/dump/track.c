@@ -132,7 +132,20 @@ void cpt_track_keep(struct cpt_dump *d, pid_t pid, uint64_t start_time, int uffd
 	struct cpt_held_list *kept = &d->track->kept;
 
 	CPT_GROW(kept->v, kept->n, kept->cap);
-	kept->v[kept->n++] = (struct cpt_held){ pid, uffd, start_time };
+	kept->v[kept->n++] = (struct cpt_held){ .pid = pid, .uffd = uffd, .start_time = start_time };
+}
+
+void cpt_track_keep_flags(struct cpt_dump *d, pid_t pid, struct cpt_flags *flags, size_t n)
+{
+	struct cpt_held_list *kept = d->track ? &d->track->kept : NULL;
+
+	for (size_t i = 0; kept && i < kept->n; i++)
+		if (kept->v[i].pid == pid && !kept->v[i].flags) {
+			kept->v[i].flags = flags;
+			kept->v[i].nflags = n;
+			return;
+		}
+	free(flags);
 }
 
 void cpt_track_commit(struct cpt_dump *d)

@@ -12,11 +12,18 @@
 
 #include "dump/engine.h"
 
+/* flags of a mapping (CPT_VM_…) as smaps told them */
+struct cpt_flags {
+	uint64_t start, end, flags;
+};
+
 /* one process under write protection; pid and start time tell it from a later one */
 struct cpt_held {
 	int32_t pid;
 	int32_t uffd;			/* -1: taken, or only asked about */
 	uint64_t start_time;
+	uint64_t nflags;
+	struct cpt_flags *flags;	/* ascending, as they were at the image; owned */
 };
 
 struct cpt_held_list {
@@ -49,6 +56,8 @@ struct cpt_held *cpt_track_held(struct cpt_dump *d, pid_t pid, uint64_t start_ti
 const Cpt__Pages *cpt_track_base_pages(const struct cpt_dump *d, pid_t pid);
 /** cpt_track_keep - @uffd (owned from now on) goes to the holder */
 void cpt_track_keep(struct cpt_dump *d, pid_t pid, uint64_t start_time, int uffd);
+/** cpt_track_keep_flags - so do these, which are owned from now on; of a process that is kept, else they are freed */
+void cpt_track_keep_flags(struct cpt_dump *d, pid_t pid, struct cpt_flags *flags, size_t n);
 /** cpt_track_commit - the image is there: the holder has what was kept */
 void cpt_track_commit(struct cpt_dump *d);
 void cpt_track_free(struct cpt_dump *d);
