@@ -10,6 +10,8 @@
  * What was written is found by a scan of all, the cheapest there is; what of
  * that has a content is asked of such places only. Both tell ascending ranges.
  */
+#define PIECE (64ULL << 20)		/* bytes */
+
 struct own {
 	struct cpt_dump *d;
 	struct cpt_task *t;
@@ -101,14 +103,24 @@ static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 	return 0;
 }
 
+/* Piece by piece, so that the copying begins when the first has been looked at. */
+static int scan_all(struct own *o, const Cpt__Vma *v, struct cpt_err *err)
+{
+	enum cpt_scan what = v->kind == CPT__VMA_KIND__VMA_ANON ? CPT_SCAN_ANON : CPT_SCAN_CONTENT;
+
+	for (uint64_t at = v->start; at < v->end; at += CPT_MIN(v->end - at, PIECE))
+		if (cpt_scan(o->pagemap, at, CPT_MIN(at + PIECE, v->end), what, store, o, err))
+			return -1;
+	return 0;
+}
+
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
 		 const Cpt__Vma *v, struct cpt_err *err)
 {
 	struct own o = { .d = d, .t = t, .pre = pre, .pagemap = pagemap, .at = v->start };
-	bool anon = v->kind == CPT__VMA_KIND__VMA_ANON;
 
 	if (!pre)
-		return cpt_scan(pagemap, v->start, v->end, anon ? CPT_SCAN_ANON : CPT_SCAN_CONTENT, store, &o, err);
+		return scan_all(&o, v, err);
 	/* of an image that increments are to build on, this is the instant from which writes are noted */
 	o.content = d->opt->track ? CPT_SCAN_PROTECT : CPT_SCAN_CHANGED;
 	if (cpt_scan(pagemap, v->start, v->end, CPT_SCAN_WRITTEN, written, &o, err) || look_closer(&o, err) ||

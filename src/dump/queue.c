@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 
 #define COPY_PAGES CPT_PACK_PAGES	/* what is on its way at once */
-#define INLINE_SPANS 4			/* so many records before threads are started */
+#define INLINE_SPANS 2			/* so many records before threads are started */
 #define INLINE_PACKED 1			/* … when compressing */
 #define COPIERS 2
 #define COPIERS_MAX 8			/* when compressing, as many as there are processors */
@@ -36,6 +36,7 @@ struct job {
 	struct cpt_img_span span;	/* else this is where it goes */
 	uint64_t hash;			/* of the bytes, once they are copied */
 	struct cpt_img_packed packed;
+	uint32_t zero;			/* pages of zeros, which are not stored */
 	struct cpt_run *runs;
 	size_t nruns;
 };
@@ -147,8 +148,9 @@ static ssize_t gather(struct mem *m, const struct cpt_run *r, uint32_t into, uin
 struct flow {
 	char *buf;
 	uint32_t have;			/* pages in it */
-	int fd;				/* the image, and the offset there */
-	uint64_t to;
+	struct cpt_img_writer *img;
+	uint64_t to;			/* offset there */
+	uint32_t zero;			/* pages of zeros that were among them */
 	struct cpt_hash hash;
 	struct cpt_packer *packer;	/* or through this one */
 };
@@ -159,13 +161,14 @@ static int pour(struct flow *f, struct cpt_err *err)
 
 	cpt_progress_add(size);
 	if (f->packer) {
+		f->zero += cpt_zero_pages(f->buf, f->have);
 		cpt_pack_add(f->packer, f->buf, f->have);
 		f->have = 0;
 		return 0;
 	}
 	cpt_hash_add(&f->hash, f->buf, size);
-	if (cpt_pwrite_all(f->fd, f->buf, size, (off_t)f->to))
-		return cpt_fail_sys(err, "write to the image");
+	if (cpt_img_write_pages(f->img, f->buf, f->have, f->to, &f->zero, err))
+		return -1;
 	f->to += size;
 	f->have = 0;
 	return 0;
@@ -208,17 +211,19 @@ static int pack_job(struct job *j, char *buf, struct cpt_packer *packer, struct 
 		return -1;
 	cpt_pack_end(packer, &j->packed);
 	j->packed.first_slot = first;
+	j->zero = f.zero;
 	return 0;
 }
 
-static int copy_job(struct job *j, char *buf, struct cpt_err *err)
+static int copy_job(struct job *j, struct cpt_img_writer *img, char *buf, struct cpt_err *err)
 {
-	struct flow f = { .buf = buf, .fd = j->span.fd, .to = j->span.offset };
+	struct flow f = { .buf = buf, .img = img, .to = j->span.offset };
 
 	cpt_hash_begin(&f.hash);
 	if (copy_runs(j, &f, err))
 		return -1;
 	j->hash = cpt_hash_end(&f.hash);
+	j->zero = f.zero;
 	return 0;
 }
 
@@ -227,6 +232,8 @@ static int close_job(struct cpt_dump *d, struct job *j, struct cpt_err *err)
 {
 	int rc;
 
+	d->stats.pages_zero += j->zero;
+	d->stats.pages_written -= j->zero;
 	if (!j->pack)
 		return cpt_img_span_close_hashed(d->img, &j->span, j->hash, err);
 	rc = cpt_img_put_packed(d->img, &j->packed, err);
@@ -257,7 +264,7 @@ static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_
 
 	c->running++;
 	pthread_mutex_unlock(&c->lock);
-	(void)!(j->pack ? pack_job(j, buf, packer, &err) : copy_job(j, buf, &err));
+	(void)!(j->pack ? pack_job(j, buf, packer, &err) : copy_job(j, c->d->img, buf, &err));
 	pthread_mutex_lock(&c->lock);
 	c->running--;
 	if (err.fault && !c->err.fault)
@@ -460,7 +467,7 @@ static bool worth_packing(struct cpt_copiers *c, const struct job *j, uint32_t n
 static int do_job(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
-	int rc = j->pack ? pack_job(j, buf, c->packer, err) : copy_job(j, buf, err);
+	int rc = j->pack ? pack_job(j, buf, c->packer, err) : copy_job(j, c->d->img, buf, err);
 
 	if (!rc)
 		rc = close_job(c->d, j, err);

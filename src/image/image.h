@@ -103,6 +103,14 @@ int cpt_img_span_close(struct cpt_img_writer *w, const struct cpt_img_span *s, s
  */
 int cpt_img_span_close_hashed(struct cpt_img_writer *w, const struct cpt_img_span *s, uint64_t hash,
 			      struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_img_write_pages - into the file at @offset, within a span that is open; from any thread
+ * @zero: grows by how many pages were all zero; those are left out, and are holes in the file
+ */
+int cpt_img_write_pages(struct cpt_img_writer *w, const void *pages, uint32_t npages, uint64_t offset,
+			uint32_t *zero, struct cpt_err *err) CPT_CHECKED;
+/** cpt_zero_pages - how many of them are all zero */
+uint32_t cpt_zero_pages(const void *pages, uint32_t npages);
 /** cpt_img_put_pages - append pages from memory, one record of at most CPT_IMG_SPAN_PAGES; works on pipes too */
 int cpt_img_put_pages(struct cpt_img_writer *w, const void *data, uint32_t npages,
 		      uint64_t *first_slot, struct cpt_err *err) CPT_CHECKED;

@@ -13,6 +13,9 @@
 
 #define AHEAD (64ULL << 20)	/* bytes asked for at once */
 #define AHEAD_FROM (16ULL << 20)	/* a smaller image is written before that pays */
+#define BEHIND_FROM (128ULL << 20)	/* a smaller one may stay in the page cache */
+#define HOLES_FROM (1ULL << 20)		/* bytes of holes worth looking for */
+#define HOLE_MIN (64 << 10)
 #define NAME_KEPT 200		/* of the target's name, so that the temporary one fits */
 
 static int open_stream(struct cpt_out *out, int fd)
@@ -140,15 +143,34 @@ void cpt_out_ahead(struct cpt_out *out, uint64_t end)
 	uint64_t more = AHEAD - end % AHEAD;
 	struct statfs fs;
 
+	if (end >= BEHIND_FROM && !out->behind && !out->in_memory && !out->stream)
+		out->behind = cpt_behind_start(out->fd);
+	if (out->behind)
+		cpt_behind_reach(out->behind, end);
 	if (end < AHEAD_FROM || end <= out->allocated)
 		return;
-	if (!out->allocated && (fstatfs(out->fd, &fs) || fs.f_type == TMPFS_MAGIC))
+	if (!out->allocated && (fstatfs(out->fd, &fs) || fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)) {
 		out->allocated = UINT64_MAX;
-	else if (fallocate(out->fd, FALLOC_FL_KEEP_SIZE, (off_t)out->allocated,
+		out->in_memory = true;
+	} else if (fallocate(out->fd, FALLOC_FL_KEEP_SIZE, (off_t)out->allocated,
 			   (off_t)(end + more - out->allocated)))
 		out->allocated = UINT64_MAX;
 	else
 		out->allocated = end + more;
+}
+
+/* space that was asked for, where pages were left out; a failure wastes some of it, no more */
+static void punch_holes(const struct cpt_out *out, off_t size)
+{
+	off_t data = 0, hole;
+
+	while (data < size && (hole = lseek(out->fd, data, SEEK_HOLE)) >= 0 && hole < size) {
+		data = lseek(out->fd, hole, SEEK_DATA);
+		if (data < 0)
+			data = size;
+		if (data - hole >= HOLE_MIN)
+			(void)!fallocate(out->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole, data - hole);
+	}
 }
 
 /* give back what was asked for and not used */
@@ -156,10 +178,27 @@ static int trim(struct cpt_out *out, struct cpt_err *err)
 {
 	struct stat st;
 
-	if (!out->allocated || out->allocated == UINT64_MAX)
+	if (!out->allocated || out->in_memory)
 		return 0;
 	if (fstat(out->fd, &st) || ftruncate(out->fd, st.st_size))
 		return cpt_fail_sys(err, "trim %s", out->name);
+	if (out->holes >= HOLES_FROM)
+		punch_holes(out, st.st_size);
+	return 0;
+}
+
+/* On the disk, and if it is large not in the page cache any more. */
+static int sync_file(struct cpt_out *out, struct cpt_err *err)
+{
+	bool large = out->behind;
+	int sys = large ? cpt_behind_end(CPT_TAKE(out->behind, NULL)) : 0;
+
+	if (fsync(out->fd))
+		return cpt_fail_sys(err, "sync %s", out->name);
+	if (sys)
+		return cpt_fail_errno(err, sys, "sync %s", out->name);
+	if (large)
+		posix_fadvise(out->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }
 
@@ -184,10 +223,8 @@ int cpt_out_finish(struct cpt_out *out, struct cpt_err *err)
 		return cpt_fail_sys(err, "sync %s", out->name);
 	}
 	cpt_progress_begin(CPT_WORK_SYNC, 0);
-	if (trim(out, err))
+	if (trim(out, err) || sync_file(out, err))
 		return -1;
-	if (fsync(fd))
-		return cpt_fail_sys(err, "sync %s", out->name);
 	out->fd = -1;
 	if (close(fd))
 		return cpt_fail_sys(err, "close %s", out->name);
@@ -201,6 +238,8 @@ int cpt_out_finish(struct cpt_out *out, struct cpt_err *err)
 
 void cpt_out_close(struct cpt_out *out, bool keep)
 {
+	if (out->behind)
+		(void)cpt_behind_end(out->behind);
 	if (out->temp && !keep)
 		unlinkat(out->dir, out->temp, 0);
 	if (out->fd >= 0 && out->fd != STDOUT_FILENO)

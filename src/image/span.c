@@ -158,13 +158,31 @@ static int write_record(struct cpt_out *out, const struct cpt_placed *p, const v
 	return 0;
 }
 
+/* uncompressed pages into a file: what is zero is left out */
+static int write_sparse(struct cpt_img_writer *w, const struct cpt_placed *p, const void *data, struct cpt_err *err)
+{
+	uint32_t ignored = 0;
+
+	if (cpt_pwrite_all(w->out.fd, &p->header, sizeof(p->header), (off_t)p->offset))
+		return cpt_fail_sys(err, "write pages to %s", w->out.name);
+	return cpt_img_write_pages(w, data, p->header.npages, cpt_disk_data(&p->header, p->offset), &ignored, err);
+}
+
 static int put_record(struct cpt_img_writer *w, struct cpt_placed *p, const void *data, struct cpt_err *err)
 {
+	bool sparse = !w->out.stream && !(p->header.flags & CPT_DISK_CODEC);
+
 	p->header.hash = cpt_disk_seal(&p->header, w->seed);
-	if (cpt_fault_here() ? (errno = EIO, true) : write_record(&w->out, p, data)) {
-		w->failed = true;
+	w->failed = true;
+	if (cpt_fault_here()) {
+		errno = EIO;
 		return cpt_fail_sys(err, "write pages to %s", w->out.name);
 	}
+	if (sparse && write_sparse(w, p, data, err))
+		return -1;
+	if (!sparse && write_record(&w->out, p, data))
+		return cpt_fail_sys(err, "write pages to %s", w->out.name);
+	w->failed = false;
 	return 0;
 }
 

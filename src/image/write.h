@@ -5,6 +5,8 @@
 
 #include "image/format.h"
 
+#include <stdatomic.h>
+
 /* a record that has its place in the file */
 struct cpt_placed {
 	struct cpt_disk_record header;
@@ -23,6 +25,9 @@ struct cpt_out {
 	char *temp_path;		/* absolute */
 	struct cpt_guard *guard;	/* knows of temp_path; NULL: none */
 	uint64_t allocated;		/* file space asked for, UINT64_MAX: that is of no use */
+	_Atomic uint64_t holes;		/* bytes of pages left out */
+	bool in_memory;			/* a file system without a disk; known once the image is large */
+	struct cpt_behind *behind;	/* a thread, once the image is large and goes to a disk */
 };
 
 struct cpt_img_writer {
@@ -59,6 +64,15 @@ void cpt_out_ahead(struct cpt_out *out, uint64_t end);
 int cpt_out_finish(struct cpt_out *out, struct cpt_err *err) CPT_CHECKED;
 /** cpt_out_close - free; the temporary file goes unless @keep */
 void cpt_out_close(struct cpt_out *out, bool keep);
+
+/* ---- behind.c: to the disk meanwhile ----------------------------------- */
+
+/** cpt_behind_start - NULL if there can be no thread; then the sync at the end has more to do */
+struct cpt_behind *cpt_behind_start(int fd);
+/** cpt_behind_reach - the file has room for records up to @end */
+void cpt_behind_reach(struct cpt_behind *b, uint64_t end);
+/** cpt_behind_end - of the thread; returns an errno, 0: all that it did went well. The rest, fsync does */
+int cpt_behind_end(struct cpt_behind *b);
 
 /* ---- write.c: records ------------------------------------------------- */
 
