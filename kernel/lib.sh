@@ -58,6 +58,15 @@ tarball() {
 	echo "$cache/$package.tar.xz"
 }
 
+# The folders in which a flavour is built, src-TREE and obj-TREE: shared by those
+# that differ in little, so that little is built for each.
+tree_of() {
+	case $1 in
+	resume) echo stock ;;
+	*) echo "$1" ;;
+	esac
+}
+
 fragments() {
 	case $1 in
 	debug|kasan) echo "$here/config $here/config.$1" ;;
