@@ -292,7 +292,8 @@ static bool wants_precopy(const struct cpt_dump *d)
 
 static int dump(struct cpt_dump *d, struct cpt_err *err)
 {
-	if (begin(d, err) || put_header(d, err))
+	if (begin(d, err) || put_header(d, err) || cpt_dump_rooms(d, err) ||
+	    cpt_dump_check_room(d, err))
 		return -1;
 	if (wants_precopy(d) && cpt_dump_precopy(d, err))
 		return -1;
@@ -374,6 +375,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 	free(d.buf.data);
 	free(d.maps.data);
 	free(d.zombies);
+	free(d.rooms);
 	free(d.sleeps);
 	cpt_dump_mapped_free(&d);
 	cpt_arena_free(&d.arena);

@@ -25,6 +25,15 @@ int cpt_dump_thaw_subgroups(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED
 /** cpt_dump_refreeze_subgroups - before tasks are let go; fine when there is none */
 int cpt_dump_refreeze_subgroups(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 
+/* room.c: memory cgroups at their limit */
+
+/** cpt_dump_rooms - note where processes are charged for their memory; while the group runs */
+int cpt_dump_rooms(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_check_room - refuses when what a dump maps into the processes could be more than the limit allows; the group stands still */
+int cpt_dump_check_room(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_has_room - could so many bytes more be charged to each of the groups that processes are in? Says what is so now, no more. */
+bool cpt_dump_has_room(struct cpt_dump *d, uint64_t bytes);
+
 /* tasks.c: who is in the group, and who they are to each other */
 int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_dump_relatives - parents, zombies; all are stopped */

@@ -76,6 +76,8 @@ struct cpt_dump {
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
 	struct cpt_track *track;	/* private to track.c */
+	struct cpt_room *rooms;		/* private to room.c */
+	size_t nrooms, cap_rooms;
 	struct cpt_sleep *sleeps;	/* private to sleeps.c */
 	size_t nsleeps, cap_sleeps;
 	uint64_t sleeps_looked_at;	/* CLOCK_MONOTONIC, ns */

@@ -32,6 +32,7 @@
 #define PROCESSES 64			/* at most; the others are copied in the pause */
 #define FEW_PAGES 128			/* left over for the pause */
 #define STOP_MS 200
+#define ROOM (1u << 20)			/* bytes that must be left to the memory limit for the little that is mapped while the group runs */
 #define NO_SLOT UINT64_MAX
 
 /* include/uapi/linux/userfaultfd.h */
@@ -277,6 +278,8 @@ static int get_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_
 {
 	if (p->uffd >= 0)
 		return 0;
+	if (!cpt_dump_has_room(d, ROOM))
+		return cpt_fail(err, CPT_SYSTEM, "close to the memory limit");
 	return make_uffd(d, p, s, err) || begin_uffd(p, err) ? -1 : 0;
 }
 

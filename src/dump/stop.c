@@ -221,7 +221,7 @@ static int attempt(struct cpt_dump *d, int patience_ms, struct cpt_err *err)
 	    cpt_group_freeze_wait(&d->group, deadline_ms(d), err))
 		return -1;
 	d->stats.freeze_ns = cpt_now_ns() - begin;
-	if (cpt_dump_list(d, err) || cpt_dump_thaw_subgroups(d, err) || seize_all(d, true, err))
+	if (cpt_dump_list(d, err) || cpt_dump_check_room(d, err) || cpt_dump_thaw_subgroups(d, err) || seize_all(d, true, err))
 		return -1;
 	if (cpt_group_let_run(&d->group, err) || seize_all(d, false, err))
 		return -1;

@@ -142,8 +142,9 @@ int main(int argc, char **argv)
 	}
 	snprintf(trigger, sizeof(trigger), "%s/verify", argv[3]);
 	snprintf(ready, sizeof(ready), "%s/ready", argv[3]);
-	while (r[0].step < r[0].pages)		/* every page was written once */
-		nap(1000);
+	for (int i = 0; i < n; i++)
+		while (r[i].step < r[i].pages)	/* every page was written once */
+			nap(1000);
 	f = fopen(ready, "w");
 	if (!f)
 		return 1;
