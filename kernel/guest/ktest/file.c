@@ -36,6 +36,21 @@ static void t_file(void)
 	REQUIRE(stat(path_in(signal_root, ".", "signal.kill"), &st) == -1 && errno == ENOENT);
 }
 
+/* nothing was enabled since the machine was booted, and nothing has to be */
+static void t_not_enabled(void)
+{
+	char buf[256];
+	struct stat st;
+
+	REQUIRE(get_path(path_in(signal_root, ".", "cgroup.subtree_control"), buf, sizeof(buf)) == 0);
+	REQUIRE(buf[0] == 0 || !strcmp(buf, "\n"), "%s", buf);
+	REQUIRE(get_path(path_in(signal_root, ".", "cgroup.controllers"), buf, sizeof(buf)) == 0);
+	REQUIRE(!strstr(buf, "signal"), "%s", buf);
+	make_group("t/sub");
+	REQUIRE(stat(path_in(signal_root, "t", "signal.kill"), &st) == 0);
+	REQUIRE(stat(path_in(signal_root, "t/sub", "signal.kill"), &st) == 0);
+}
+
 static void t_empty(void)
 {
 	static const int sigs[] = { 1, 9, 15, 19, 64 };
@@ -60,6 +75,7 @@ static void t_removed(void)
 const struct test file_cases[] = {
 	CASE("signal", "signal.kill refuses 0, 65, -1, text and nothing", t_values),
 	CASE("signal", "signal.kill is write-only and not in the root", t_file),
+	CASE("signal", "signal.kill is there without any subtree_control", t_not_enabled, .only = V2),
 	CASE("signal", "an empty group takes every signal", t_empty),
 	CASE("signal", "a removed group takes none", t_removed),
 	{ }
