@@ -223,6 +223,32 @@ uint64_t cpt_img_slots(const struct cpt_img *img);
 uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous);
 int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot);
 
+/*
+ * Pages that are wanted later only. After cpt_img_need_none, cpt_img_unpack
+ * and the checks below leave out every record that cpt_img_need did not ask
+ * for; slots of ancestors are meant as well.
+ */
+void cpt_img_need_none(struct cpt_img *img);
+void cpt_img_need(struct cpt_img *img, uint64_t slot, uint64_t count);
+
+/**
+ * struct cpt_img_reader - room for the pages of one record
+ *
+ * One for each thread; an image may be read by several.
+ */
+struct cpt_img_reader;
+struct cpt_img_reader *cpt_img_reader_new(void);
+void cpt_img_reader_free(struct cpt_img_reader *r);
+/** cpt_img_reader_read - read the record that holds @slot, compare its hash, decompress it */
+int cpt_img_reader_read(struct cpt_img_reader *r, const struct cpt_img *img, uint64_t slot,
+			struct cpt_err *err) CPT_CHECKED;
+/** cpt_img_reader_pages - its pages in their order, after a read; borrowed, and always at the same place */
+const void *cpt_img_reader_pages(const struct cpt_img_reader *r);
+/** cpt_img_record - first slot and number of pages of the record that holds @slot */
+void cpt_img_record(const struct cpt_img *img, uint64_t slot, uint64_t *first, uint32_t *npages);
+/** cpt_img_fds - descriptors of the image and all it builds on; returns how many there are, borrowed */
+size_t cpt_img_fds(const struct cpt_img *img, int *ret, size_t room);
+
 /**
  * cpt_img_check_pages - compare the hash of all page data
  * cpt_img_check_start / _finish: the same on threads of its own meanwhile; the

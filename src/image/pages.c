@@ -98,24 +98,37 @@ static int check_record(const struct cpt_page_check *c, const struct cpt_img *im
 	return check_hash(img, f, hash, err);
 }
 
+/* that are not left out, in this very image */
+static uint64_t own_slots(const struct cpt_img *img)
+{
+	const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+	uint64_t slots = 0;
+
+	for (size_t i = 0; img->needed && i < list->n; i++)
+		slots += img->needed[i] ? img->records[list->at[i]].header.npages : 0;
+	return img->needed ? slots : img->slots;
+}
+
 /* of an image and all that it builds on */
 static uint64_t all_slots(const struct cpt_img *img)
 {
 	uint64_t slots = 0;
 
 	for (; img; img = img->base)
-		slots += img->slots;
+		slots += own_slots(img);
 	return slots;
 }
 
 /* of the first image alone when it is decompressed; else of all */
-static const struct cpt_found *nth_record(const struct cpt_page_check *c, size_t n, const struct cpt_img **in)
+static const struct cpt_found *nth_record(const struct cpt_page_check *c, size_t n, const struct cpt_img **in,
+					  bool *needed)
 {
 	for (const struct cpt_img *img = c->img; img; img = c->spool < 0 ? img->base : NULL) {
 		const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
 
 		if (n < list->n) {
 			*in = img;
+			*needed = !img->needed || img->needed[n];
 			return &img->records[list->at[n]];
 		}
 		n -= list->n;
@@ -131,11 +144,14 @@ static void *work(void *arg)
 	const struct cpt_img *img;
 	const struct cpt_found *f;
 	struct cpt_err err;
+	bool needed;
 
 	while (!c->stop) {
-		f = nth_record(c, c->next++, &img);
+		f = nth_record(c, c->next++, &img, &needed);
 		if (!f)
 			break;
+		if (!needed)
+			continue;
 		if (!check_record(c, img, f, &b, &err)) {
 			cpt_progress_add(f->header.npages * CPT_PAGE);
 			continue;
@@ -169,7 +185,7 @@ static void start_threads(struct cpt_page_check *c)
 static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
 {
 	struct cpt_page_check *c = cpt_calloc(1, sizeof(*c));
-	uint64_t bytes = (to < 0 ? all_slots(img) : img->slots) * CPT_PAGE;
+	uint64_t bytes = (to < 0 ? all_slots(img) : own_slots(img)) * CPT_PAGE;
 
 	c->img = img;
 	c->spool = to;

@@ -28,6 +28,7 @@ void cpt_img_close(struct cpt_img *img)
 		free(img->by_type[i].at);
 	cpt_arena_free(&img->arena);
 	free(img->records);
+	free(img->needed);
 	free(img->name);
 	if (img->fd >= 0)
 		close(img->fd);
@@ -149,22 +150,27 @@ uint64_t cpt_img_slots(const struct cpt_img *img)
 	return img->slots;
 }
 
-/* @in: of the image that holds it; @slot becomes the number there */
-static const struct cpt_found *record_of(const struct cpt_img *img, uint64_t *slot, const struct cpt_img **in)
+size_t cpt_record_index(const struct cpt_img *in, uint64_t slot)
 {
-	const struct cpt_found_list *list = &(*in = cpt_chain_at(img, *slot))->by_type[CPT_REC_PAGES];
+	const struct cpt_found_list *list = &in->by_type[CPT_REC_PAGES];
 	size_t low = 0, high = list->n;
 
-	*slot &= CPT_IMG_BASE_SLOT - 1;
 	while (high - low > 1) {	/* the last record that begins at or before @slot */
 		size_t mid = low + (high - low) / 2;
 
-		if ((*in)->records[list->at[mid]].header.key <= *slot)
+		if (in->records[list->at[mid]].header.key <= slot)
 			low = mid;
 		else
 			high = mid;
 	}
-	return &(*in)->records[list->at[low]];
+	return low;
+}
+
+const struct cpt_found *cpt_record_of(const struct cpt_img *img, uint64_t *slot, const struct cpt_img **in)
+{
+	*in = cpt_chain_at(img, *slot);
+	*slot &= CPT_IMG_BASE_SLOT - 1;
+	return &(*in)->records[(*in)->by_type[CPT_REC_PAGES].at[cpt_record_index(*in, *slot)]];
 }
 
 static bool is_unpacked(const struct cpt_img *img, const struct cpt_found *f)
@@ -175,7 +181,7 @@ static bool is_unpacked(const struct cpt_img *img, const struct cpt_found *f)
 uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *contiguous)
 {
 	const struct cpt_img *in;
-	const struct cpt_found *f = record_of(img, &slot, &in);
+	const struct cpt_found *f = cpt_record_of(img, &slot, &in);
 
 	*contiguous = f->header.npages - (slot - f->header.key);
 	return is_unpacked(in, f) ? slot * CPT_PAGE : f->data + (slot - f->header.key) * CPT_PAGE;
@@ -184,7 +190,7 @@ uint64_t cpt_img_locate(const struct cpt_img *img, uint64_t slot, uint64_t *cont
 int cpt_img_slot_fd(const struct cpt_img *img, uint64_t slot)
 {
 	const struct cpt_img *in;
-	const struct cpt_found *f = record_of(img, &slot, &in);
+	const struct cpt_found *f = cpt_record_of(img, &slot, &in);
 
 	return is_unpacked(in, f) ? in->spool : in->fd;
 }

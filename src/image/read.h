@@ -33,6 +33,7 @@ struct cpt_img {
 	struct cpt_arena arena;		/* of messages kept */
 	struct cpt_page_check *check;	/* threads at work, or NULL */
 	struct cpt_img *base;		/* what an increment builds on, once opened; owned */
+	bool *needed;			/* records of pages, by their place in by_type; NULL: all are */
 };
 
 /* ---- source.c: where the bytes come from ------------------------------ */
@@ -79,6 +80,11 @@ void cpt_blobs_free(struct cpt_img *img);
 /** cpt_img_payload - the payload into @ret (room for its length), hash compared once more */
 int cpt_img_payload(const struct cpt_img *img, const struct cpt_found *f, void *ret,
 		    struct cpt_err *err) CPT_CHECKED;
+
+/** cpt_record_index - which of the records of pages of this very image holds @slot, a number of its own; place in by_type */
+size_t cpt_record_index(const struct cpt_img *in, uint64_t slot);
+/** cpt_record_of - the record that holds @slot, which becomes the number in @in, the image of the chain that it is in */
+const struct cpt_found *cpt_record_of(const struct cpt_img *img, uint64_t *slot, const struct cpt_img **in);
 
 /* ---- chain.c ----------------------------------------------------------- */
 

@@ -25,10 +25,24 @@ static uint64_t available_memory(void)
 	return 0;
 }
 
+/* how many pages are to be decompressed */
+static uint64_t packed_slots(const struct cpt_img *img)
+{
+	const struct cpt_found_list *list = &img->by_type[CPT_REC_PAGES];
+	uint64_t slots = 0;
+
+	for (size_t i = 0; img->needed && i < list->n; i++) {
+		const struct cpt_disk_record *h = &img->records[list->at[i]].header;
+
+		slots += img->needed[i] && h->flags & CPT_DISK_CODEC ? h->npages : 0;
+	}
+	return img->needed ? slots : img->packed_slots;
+}
+
 /* Memory while there is plenty: the group needs as much again. Else the disk that held the image. */
 static int open_spool(const struct cpt_img *img, struct cpt_err *err)
 {
-	uint64_t need = img->packed_slots * CPT_PAGE;
+	uint64_t need = packed_slots(img) * CPT_PAGE;
 	CPT_AUTO(mem) char *path = cpt_strdup(img->name);
 	int fd = -1;
 
@@ -43,7 +57,7 @@ static int unpack(struct cpt_img *img, struct cpt_err *err)
 {
 	CPT_AUTO(fd) int fd = -1;
 
-	if (!img->packed_slots || img->spool >= 0)
+	if (!packed_slots(img) || img->spool >= 0)
 		return 0;
 	fd = open_spool(img, err);
 	if (fd < 0 || cpt_pages_spool(img, fd, err))
