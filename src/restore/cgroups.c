@@ -215,6 +215,25 @@ static int refuse_lived_in(struct cpt_restore *r, struct cpt_err *err)
 	return 0;
 }
 
+/* A frozen group that is empty, such as a dump leaves of one that was frozen: nothing could be made in it. */
+static int wake_up(struct cpt_restore *r, struct cpt_err *err)
+{
+	enum cpt_state state;
+	const char *value;
+	char file[4200];
+	bool self;
+
+	if (cpt_group_state(&r->group, &state, &self, err))
+		return -1;
+	if (state != CPT_RUNNING && !self)
+		return cpt_fail(err, CPT_UNSUPPORTED, "%s is frozen by a group above it; thaw that one first", r->group.path);
+	if (!self)
+		return 0;
+	cpt_group_thaw_undo(&r->group, file, &value);
+	value = r->group.freezer == CPT_FREEZER_V2 ? "1" : "FROZEN";
+	return cpt_guard_add(&r->guard, CPT_UNDO_WRITE, file, value, err) || cpt_group_let_run(&r->group, err) ? -1 : 0;
+}
+
 int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err)
 {
 	size_t mount;
@@ -226,7 +245,8 @@ int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err)
 	if (!cpt_cgroup_path_is_tame(path + mount + 1))
 		return cpt_fail(err, CPT_USAGE, "'%s' is no name for a group", path);
 	found = is_there(path);
-	if (make_folders(r, path, mount, err) || cpt_group_open(path, &r->group, err) || refuse_lived_in(r, err))
+	if (make_folders(r, path, mount, err) || cpt_group_open(path, &r->group, err) || refuse_lived_in(r, err) ||
+	    wake_up(r, err))
 		return -1;
 	for (unsigned id = 0; id < r->ncgroups; id++)
 		if (open_group(r, id, found, err))
