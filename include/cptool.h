@@ -110,6 +110,9 @@ struct cpt_group_status {
 	unsigned processes;
 	unsigned threads;
 	unsigned groups;	/* sub-groups, not counting itself */
+	uint64_t lazy_total;	/* pages that a lazy restore has still to do with; 0: none is under way … */
+	uint64_t lazy_left;	/* … and how many of them are not in yet */
+	char lazy_end[256];	/* why a lazy restore had to end the group; "" */
 	char path[4096];
 };
 
@@ -155,6 +158,7 @@ struct cpt_stats {
 	uint64_t image_bytes;
 	uint64_t processes, threads;
 	uint64_t pages_written, pages_shared, pages_zero, pages_unchanged;
+	uint64_t pages_lazy;	/* restore: that come when the group runs already */
 };
 
 /**
@@ -198,7 +202,7 @@ struct cpt_restore_options {
 	const char *image;
 	const char *group;
 	bool leave_frozen;
-	bool lazy;		/* not there yet: refused with CPT_UNSUPPORTED */
+	bool lazy;		/* large memory comes when the group runs already, see doc/memory.md */
 	unsigned permit;
 	struct cpt_sink refused;
 	void (*root)(void *arg, pid_t pid);

@@ -59,6 +59,7 @@ enum long_option {		/* those without a letter */
 	OPT_WAIT,
 	OPT_JSON,
 	OPT_NO_PROGRESS,
+	OPT_LAZY,
 };
 
 #define COMMON_LONG							\

@@ -16,6 +16,8 @@ static const char help[] =
 	"\n"
 	"      --wait             stay, until the processes that the restore made have ended, and\n"
 	"                         pass on the exit status of the first\n"
+	"      --lazy             let it run at once; large memory comes out of IMAGE when it is touched,\n"
+	"                         and in the background until all is in\n"
 	"      --leave-frozen     leave the group frozen\n"
 	"      --cgroup GROUP     restore into another group than the one the image names\n"
 	"      --tcp-established  established TCP connections may be carried\n"
@@ -28,6 +30,7 @@ static const char help[] =
 
 static const struct option options[] = {
 	{ "wait", no_argument, NULL, OPT_WAIT },
+	{ "lazy", no_argument, NULL, OPT_LAZY },
 	{ "leave-frozen", no_argument, NULL, OPT_LEAVE_FROZEN },
 	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "stats", required_argument, NULL, OPT_STATS },
@@ -110,6 +113,9 @@ int verb_restore(int argc, char **argv)
 		switch (c) {
 		case OPT_WAIT:
 			wait = true;
+			break;
+		case OPT_LAZY:
+			opt.lazy = true;
 			break;
 		case OPT_LEAVE_FROZEN:
 			opt.leave_frozen = true;

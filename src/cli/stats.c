@@ -14,6 +14,7 @@ static const struct {
 	FIELD(total_ns), FIELD(pause_ns), FIELD(freeze_ns), FIELD(state_ns), FIELD(memory_ns),
 	FIELD(write_ns), FIELD(kill_ns), FIELD(image_bytes), FIELD(processes), FIELD(threads),
 	FIELD(pages_written), FIELD(pages_shared), FIELD(pages_zero), FIELD(pages_unchanged),
+	FIELD(pages_lazy),
 };
 
 int write_stats(const char *file, const char *what, const struct cpt_stats *stats)

@@ -32,6 +32,12 @@ static void print_json(const struct cpt_group_status *s)
 	json_object_object_add(o, "processes", json_object_new_int64(s->processes));
 	json_object_object_add(o, "threads", json_object_new_int64(s->threads));
 	json_object_object_add(o, "groups", json_object_new_int64(s->groups));
+	if (s->lazy_total) {
+		json_object_object_add(o, "lazy_pages", json_object_new_uint64(s->lazy_total));
+		json_object_object_add(o, "lazy_pages_left", json_object_new_uint64(s->lazy_left));
+	}
+	if (*s->lazy_end)
+		json_object_object_add(o, "lazy_end", json_object_new_string(s->lazy_end));
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 }
@@ -64,5 +70,10 @@ int verb_status(int argc, char **argv)
 		printf("group:     %s\nfreezer:   v%d\nstate:     %s\nprocesses: %u\nthreads:   %u\nsubgroups: %u\n",
 		       s.path, s.freezer == CPT_FREEZER_V1 ? 1 : 2, states[s.state],
 		       s.processes, s.threads, s.groups);
+	if (!json && s.lazy_total)
+		printf("lazy:      %llu of %llu pages are still in the image\n", (unsigned long long)s.lazy_left,
+		       (unsigned long long)s.lazy_total);
+	if (!json && *s.lazy_end)
+		printf("ended:     %s\n", s.lazy_end);
 	return flush();
 }

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "dump/dump.h"
 
+#include "base/lazy.h"
 #include "base/vdso.h"
 #include "dump/engine.h"
 #include "dump/track.h"
@@ -237,7 +238,10 @@ static int begin(struct cpt_dump *d, struct cpt_err *err)
 {
 	if (refuse_options(d->opt, err))
 		return -1;
-	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_track_begin(d, err) ||
+	/* what a lazy restore has not brought in yet would look like a hole */
+	if (cpt_group_open(d->opt->group, &d->group, err) || cpt_lazy_wait(d->group.path, err))
+		return -1;
+	if (cpt_track_begin(d, err) ||
 	    cpt_guard_start(&d->guard, err))
 		return -1;
 	/* of an increment nobody knows how much it will be */

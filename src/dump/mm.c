@@ -89,7 +89,7 @@ static const char *why_not(const struct cpt_vma *v)
 	if (v->flags & CPT_VM_HUGETLB)
 		return "is of hugetlb pages; use transparent huge pages instead";
 	if (v->flags & CPT_VM_UFFD)
-		return "is watched by a userfaultfd; close that first";
+		return "is watched by a userfaultfd; close that first (after restore --lazy of a larger or smaller group: wait until all its pages are in)";
 	if (v->flags & CPT_VM_SHADOW_STACK)
 		return "is a shadow stack; start the program without it (GLIBC_TUNABLES)";
 	if (v->flags & (CPT_VM_IO | CPT_VM_PFNMAP))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* public.c - the functions of cptool.h about groups */
 #include "base/guard.h"
+#include "base/lazy.h"
 #include "freeze/internal.h"
 
 #include <limits.h>
@@ -98,6 +99,21 @@ static unsigned count_processes(const struct cpt_grouptree *tree)
 	return k;
 }
 
+static void ask_lazy(struct cpt_group_status *ret)
+{
+	struct cpt_lazy_news news;
+	struct cpt_err err;
+	int got = cpt_lazy_ask(ret->path, &news, &err);
+
+	if (got < 0)
+		cpt_warn("%s", err.text);
+	if (got <= 0)
+		news = (struct cpt_lazy_news){ .total = 0 };
+	ret->lazy_total = news.total;
+	ret->lazy_left = news.left;
+	cpt_lazy_end(ret->path, ret->lazy_end, sizeof(ret->lazy_end));
+}
+
 int cpt_group_status(const char *name, struct cpt_group_status *ret, struct cpt_err *err)
 {
 	CPT_AUTO(group) struct cpt_group g = CPT_GROUP_NONE;
@@ -114,6 +130,7 @@ int cpt_group_status(const char *name, struct cpt_group_status *ret, struct cpt_
 	ret->processes = count_processes(&tree);
 	ret->groups = tree.ngroups - 1;
 	memcpy(ret->path, g.path, sizeof(ret->path));
+	ask_lazy(ret);
 	r = cpt_group_walk(&g, count_threads, &c, err);
 	free(c.buf.data);
 	return r;

@@ -49,6 +49,20 @@ int cpt_restore_mm_check(const struct cpt_batch *b, struct cpt_err *err) CPT_CHE
 /* memory.c: content of shared memory and files */
 int cpt_restore_shared_memory(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 
+/* lazy.c: memory that comes later */
+/** cpt_restore_lazy_source - can pages be read from this image later? */
+int cpt_restore_lazy_source(const char *image, struct cpt_err *err) CPT_CHECKED;
+/** cpt_restore_lazy_plan - after the load: takes what comes later out of the address spaces */
+int cpt_restore_lazy_plan(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_restore_lazy_start - from here on they are brought in
+ *
+ * When all processes stand, and before the kernel can touch memory on behalf
+ * of one: a page that it made there would never be asked for.
+ */
+int cpt_restore_lazy_start(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+void cpt_restore_lazy_free(struct cpt_restore *r);
+
 /* registers.c: own registers, addresses the kernel keeps for a thread; release */
 int cpt_restore_thread_addresses(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_batch *b);
 int cpt_restore_registers(struct cpt_restore *r, struct cpt_rthread *th, struct cpt_err *err) CPT_CHECKED;

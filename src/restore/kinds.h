@@ -58,6 +58,13 @@ struct cpt_rtask {
 	bool grown;			/* its memory is in place, its children are made */
 };
 
+/* what comes after the processes run, private to lazy.c and the pager */
+struct cpt_lazy {
+	struct cpt_lazy_mm *v;
+	size_t n;
+	uint64_t pages;			/* of all */
+};
+
 struct cpt_restore {
 	const struct cpt_restore_options *opt;
 	struct cpt_arena arena;
@@ -96,6 +103,7 @@ struct cpt_restore {
 	struct cpt_self *self;		/* by cpt_restore_self() */
 	struct cpt_place *places;	/* private to hierarchies.c */
 	bool timer_ids;			/* the ids of POSIX timers can be asked for */
+	struct cpt_lazy lazy;
 	struct cpt_restore_objects *own;	/* private to objects.c and the kinds of objects */
 };
 

@@ -225,7 +225,7 @@ static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
 	for (unsigned i = 0; i < r->ntasks; i++)
 		if (alive(r->order[i]) && build(r, r->order[i], err))
 			return -1;
-	if (cpt_restore_pgids(r, err) || cpt_restore_zombies(r, err))
+	if (cpt_restore_pgids(r, err) || cpt_restore_zombies(r, err) || cpt_restore_lazy_start(r, err))
 		return -1;
 	for (unsigned i = 0; i < r->ntasks; i++) {
 		struct cpt_rtask *t = r->order[i];
@@ -250,9 +250,13 @@ static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
 
 static int check_image(struct cpt_restore *r, struct cpt_err *err)
 {
+	if (r->opt->lazy && cpt_restore_lazy_source(image_name(r->opt), err))
+		return -1;
 	if (cpt_img_open(image_name(r->opt), &r->img, err) || cpt_img_check_messages(r->img, err))
 		return -1;
-	if (cpt_restore_load(r, err) || cpt_restore_sessions(r, err) || look(r, err))
+	if (cpt_restore_load(r, err) || (r->opt->lazy && cpt_restore_lazy_plan(r, err)))
+		return -1;
+	if (cpt_restore_sessions(r, err) || look(r, err))
 		return -1;
 	return cpt_img_unpack(r->img, err);
 }
@@ -297,8 +301,6 @@ static int restore(struct cpt_restore *r, struct cpt_err *err)
 {
 	uint64_t t0 = cpt_now_ns(), t1;
 
-	if (r->opt->lazy)
-		return cpt_fail(err, CPT_UNSUPPORTED, "this cptool can't bring pages in later (--lazy); restore without it");
 	if (check_image(r, err) || cpt_restore_scratch(r, err) || prepare(r, err))
 		return -1;
 	t1 = cpt_now_ns();
@@ -359,6 +361,7 @@ static void release(struct cpt_restore *r)
 	for (unsigned i = 0; i < r->ntasks; i++)
 		free(r->tasks[i].children);
 	free(r->helpers);
+	cpt_restore_lazy_free(r);
 	cpt_restore_scratch_free(r);
 	cpt_batch_free(&r->batch);
 	cpt_group_close(&r->group);
