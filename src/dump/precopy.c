@@ -117,7 +117,8 @@ static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err
 		if (!worth_watching(d, p, &v))
 			continue;
 		CPT_GROW(p->ranges, p->n, p->cap);
-		p->ranges[p->n++] = (struct range){ .start = v.start, .end = v.end };
+		p->ranges[p->n++] = (struct range){ .start = v.start, .end = v.end,
+						    .known = p->uffd >= 0 && cpt_scan_watched(p->pagemap, v.start) };
 	}
 	return got;
 }
@@ -177,17 +178,28 @@ static int begin_uffd(struct cpt_precopy *p, struct cpt_err *err)
 	return 0;
 }
 
-static int protect(struct cpt_precopy *p, bool held, struct cpt_err *err)
+static int register_range(const struct cpt_precopy *p, const struct range *g)
+{
+	struct uffdio_register_arg reg = { g->start, g->end - g->start, UFFD_MODE_WP, 0 };
+
+	return ioctl(p->uffd, UFFDIO_REGISTER_CALL, &reg);
+}
+
+/* exec has left a held one behind, with the address space that it was for */
+static bool outlived(const struct cpt_precopy *p)
+{
+	return p->uffd >= 0 && p->n && register_range(p, &p->ranges[0]) && errno == ESRCH;
+}
+
+static int protect(struct cpt_precopy *p, struct cpt_err *err)
 {
 	size_t k = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct range *g = &p->ranges[i];
-		struct uffdio_register_arg reg = { g->start, g->end - g->start, UFFD_MODE_WP, 0 };
 		uint64_t pages = (g->end - g->start) / CPT_PAGE;
 
-		g->known = held && cpt_scan_watched(p->pagemap, g->start);
-		if (ioctl(p->uffd, UFFDIO_REGISTER_CALL, &reg))
+		if (register_range(p, g))
 			continue;	/* gone meanwhile, or somebody else's */
 		g->slot = mmap(NULL, pages * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (g->slot == MAP_FAILED)
@@ -283,11 +295,28 @@ static int get_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_
 	return make_uffd(d, p, s, err) || begin_uffd(p, err) ? -1 : 0;
 }
 
-static bool may_arm(struct cpt_dump *d, pid_t pid, const struct cpt_held *held, struct cpt_status *s)
+/* May a userfaultfd be asked for? */
+static bool may_arm(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 {
-	bool worth = worth_it(d, pid, s);
+	return worth_it(d, pid, s) && d->opt->after != CPT_AFTER_KILL && !d->was_frozen;
+}
 
-	return held || (worth && d->opt->after != CPT_AFTER_KILL && !d->was_frozen);
+static void take_held(struct cpt_precopy *p, struct cpt_held *held)
+{
+	p->uffd = CPT_TAKE(held->uffd, -1);
+	p->nflags = p->cap_flags = CPT_TAKE(held->nflags, 0u);
+	p->flags = CPT_TAKE(held->flags, NULL);
+	p->flags_held = p->nflags;
+}
+
+static bool drop_held(struct cpt_precopy *p)
+{
+	close(CPT_TAKE(p->uffd, -1));
+	p->nflags = 0;
+	p->flags_held = false;
+	for (size_t i = 0; i < p->n; i++)
+		p->ranges[i].known = false;
+	return true;
 }
 
 static void arm(struct cpt_dump *d, pid_t pid)
@@ -297,20 +326,18 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	struct cpt_status s = { 0 };
 	struct cpt_err err = { 0 };
 	char path[32];
+	bool may;
 
-	if (!may_arm(d, pid, held, &s))
+	may = may_arm(d, pid, &s);
+	if (!may && !held)
 		return;
 	p.rss_kib = s.vm_rss_kib;
-	if (held) {
-		p.uffd = CPT_TAKE(held->uffd, -1);
-		p.nflags = p.cap_flags = CPT_TAKE(held->nflags, 0u);
-		p.flags = CPT_TAKE(held->flags, NULL);
-		p.flags_held = p.nflags;
-	}
+	if (held)
+		take_held(&p, held);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
-	    get_uffd(d, &p, &s, &err) || protect(&p, held, &err)) {
+	    (outlived(&p) && drop_held(&p) && !may) || get_uffd(d, &p, &s, &err) || protect(&p, &err)) {
 		cpt_info("task %d is copied in the pause: %s", pid, p.n ? err.text : "no large memory");
 		forget(&p);
 		return;

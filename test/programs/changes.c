@@ -3,6 +3,7 @@
  * changes.c - memory that changes in every way between two images
  *
  * changes FOLDER
+ * changes FOLDER exec SEED		(as it starts itself)
  *
  * For each N from 1 on for which FOLDER/go.N appears it changes its memory and
  * answers with FOLDER/done.N. When FOLDER/verify appears, it and its children
@@ -23,12 +24,14 @@
 
 #define PAGE 4096UL
 #define PAGES 512UL
-#define REGIONS 6
+#define REGIONS 10
+#define SHARED 9		/* the region that children share */
 #define CHILDREN 4
 #define MEMORY ((char *)0x300000000000)
 
 struct region {
 	char *at;
+	uint64_t pages;
 	uint64_t value[PAGES];		/* 0: never touched */
 };
 
@@ -44,7 +47,8 @@ static struct shared {
 	uint64_t serial;
 	char moved;
 } *s;
-static const char *folder;
+static const char *folder, *self;
+static int to_heir, from_heir;		/* pipes to the child that executes itself anew */
 
 static void nap(void)
 {
@@ -62,9 +66,12 @@ static void map(int i, char *at)
 {
 	struct region *r = &s->region[i];
 
-	r->at = mmap(at, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	r->at = mmap(at, PAGES * PAGE, PROT_READ | PROT_WRITE,
+		     (i == SHARED ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (r->at != at)
 		exit(1);
+	r->pages = PAGES;
+	madvise(at, PAGES * PAGE, i == 7 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	memset(r->value, 0, sizeof(r->value));
 }
 
@@ -78,13 +85,33 @@ static void put(struct region *r, uint64_t page)
 
 static void some(struct region *r, uint64_t from, uint64_t step)
 {
-	for (uint64_t p = from; p < PAGES; p += step)
+	for (uint64_t p = from; p < r->pages; p += step)
 		put(r, p);
+}
+
+/* all of it given back, page tables and all; then some of it touched */
+static void drop(struct region *r, uint64_t from, uint64_t step)
+{
+	if (madvise(r->at, PAGES * PAGE, MADV_DONTNEED))
+		exit(1);
+	memset(r->value, 0, sizeof(r->value));
+	some(r, from, step);
+}
+
+static void resize(struct region *r, uint64_t pages)
+{
+	char *at = mremap(r->at, r->pages * PAGE, pages * PAGE, 0);
+
+	if (at == MAP_FAILED)
+		exit(1);
+	if (pages < r->pages)
+		memset(r->value + pages, 0, (r->pages - pages) * sizeof(r->value[0]));
+	r->pages = pages;
 }
 
 static int good(const struct region *r)
 {
-	for (uint64_t p = 0; p < PAGES; p++) {
+	for (uint64_t p = 0; p < r->pages; p++) {
 		const uint64_t *at = (const uint64_t *)(r->at + p * PAGE);
 
 		if (at[0] != r->value[p] || at[511] != r->value[p]) {
@@ -104,7 +131,7 @@ static void child(struct child *c)
 		while (!c->ask)
 			nap();
 		for (int i = 0; i < REGIONS; i++)
-			fine &= good(&c->region[i]);
+			fine &= i == SHARED || good(&c->region[i]);
 		c->ask = 0;
 		c->answer = fine ? 1 : 2;
 	}
@@ -128,6 +155,70 @@ static void give_birth(int n)
 	}
 	some(&c->region[1], (uint64_t)n, 37);	/* its own from now on */
 	child(c);
+}
+
+/* ---- a child that executes itself anew -------------------------------- */
+
+/* with exec nothing is left of the memory but what @seed says; 'w' writes, 'v' looks, 'x' executes */
+static void heir(uint64_t seed)
+{
+	uint64_t *at = mmap(home(REGIONS), PAGES * PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), writes = 0;
+	char word, number[24];
+
+	if (at == MAP_FAILED)
+		exit(1);
+	for (uint64_t p = 0; p < PAGES; p++)
+		at[p * PAGE / 8] = seed * 1000000 + p;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)seed + 1);
+	for (;;) {
+		word = '1';
+		if (write(4, &word, 1) != 1 || read(3, &word, 1) != 1)
+			exit(1);
+		if (word == 'x')
+			execl(self, self, folder, "exec", number, NULL);
+		if (word == 'w' && ++writes)
+			at[writes % PAGES * PAGE / 8] += seed;
+		for (uint64_t p = 0; word == 'v' && p < PAGES; p++)
+			if (at[p * PAGE / 8] != seed * 1000000 + p + (p ? (writes + PAGES - p) / PAGES : writes / PAGES) * seed)
+				exit(1);
+	}
+}
+
+static int tell_heir(char word)
+{
+	return write(to_heir, &word, 1) == 1 && read(from_heir, &word, 1) == 1 && word == '1';
+}
+
+static void start_heir(void)
+{
+	int to[2], from[2];
+	char word;
+
+	if (pipe(to) || pipe(from))
+		exit(1);
+	switch (fork()) {
+	case -1:
+		exit(1);
+	case 0:
+		/* 3 and 4 may be in use by the pipes themselves */
+		to[0] = fcntl(to[0], F_DUPFD, 10);
+		from[1] = fcntl(from[1], F_DUPFD, 10);
+		for (int fd = 3; fd < 10; fd++)
+			close(fd);
+		if (dup2(to[0], 3) < 0 || dup2(from[1], 4) < 0)
+			exit(1);
+		close(to[0]);
+		close(from[1]);
+		execl(self, self, folder, "exec", "1", NULL);
+		exit(1);
+	}
+	close(to[0]);
+	close(from[1]);
+	to_heir = to[1];
+	from_heir = from[0];
+	if (read(from_heir, &word, 1) != 1)
+		exit(1);
 }
 
 static void change(int n)
@@ -158,6 +249,18 @@ static void change(int n)
 	r[4].at = home(4);
 	map(5, home(5));
 	some(&r[5], 0, 1);
+	if (n % 2)
+		drop(&r[6], (uint64_t)n, 41);
+	else
+		some(&r[6], (uint64_t)n, 41);
+	if (n % 3 == 0)
+		drop(&r[7], 0, 1);
+	put(&r[7], (uint64_t)n * 7 % PAGES);
+	resize(&r[8], n % 2 ? PAGES / 2 : PAGES);
+	some(&r[8], (uint64_t)n, 29);
+	some(&r[SHARED], (uint64_t)n, 100);
+	if (!tell_heir(n % 2 ? 'w' : 'x'))
+		exit(1);
 	mprotect(r[0].at + 16 * PAGE, 16 * PAGE, n % 2 ? PROT_READ : PROT_READ | PROT_WRITE);
 	give_birth(n);
 	mprotect(r[0].at + 16 * PAGE, 16 * PAGE, PROT_READ | PROT_WRITE);
@@ -185,6 +288,8 @@ static void verdict(int n)
 		if (c->answer != 1)
 			bad |= 0x100 << i;
 	}
+	if (!tell_heir('v'))
+		bad |= 0x10000;
 	snprintf(name, sizeof(name), "%s/verdict", folder);
 	snprintf(temp, sizeof(temp), "%s/verdict.new", folder);
 	f = fopen(temp, "w");
@@ -209,13 +314,17 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
+	self = argv[0];
 	folder = argv[1];
+	if (argc > 3)
+		heir((uint64_t)atoll(argv[3]));
+	start_heir();
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s == MAP_FAILED)
 		return 1;
 	for (int i = 0; i < REGIONS; i++) {
 		map(i, home(i));
-		some(&s->region[i], 0, i == 3 ? 2 : 1);
+		some(&s->region[i], 0, i == 3 ? 2 : 1);	/* region 6 to 9: dropped, huge, of changing size, shared */
 	}
 	for (int n = 0;; n++) {
 		snprintf(name, sizeof(name), "%s/done.%d", folder, n);
