@@ -292,6 +292,14 @@ static int scan_entries(struct scan *s, uint64_t vpn, const uint64_t *e, size_t 
 	return 0;
 }
 
+static bool any(const uint64_t *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (e[i])
+			return true;
+	return false;
+}
+
 static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 {
 	static uint64_t entries[PM_BATCH];
@@ -301,11 +309,44 @@ static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 
 		if (cpt_pread_all(pagemap, entries, n * 8, (off_t)(vpn * 8)))
 			return cpt_fail_sys(s->err, "read pagemap");
-		if (scan_entries(s, vpn, entries, n))
+		if (any(entries, n) && scan_entries(s, vpn, entries, n))
 			return -1;
 		vpn += n;
 	}
 	return 0;
+}
+
+/* Ranges with something in them, those not far apart as one. */
+struct populated {
+	struct scan *s;
+	int pagemap;
+	uint64_t start, end;
+};
+#define NEAR (64 * CPT_PAGE)
+
+static int scan_populated(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct populated *p = arg;
+
+	if (p->end && start - p->end <= NEAR) {
+		p->end = end;
+		return 0;
+	}
+	if (p->end && scan_range(p->s, p->pagemap, p->start, p->end))
+		return -1;
+	p->start = start;
+	p->end = end;
+	return 0;
+}
+
+/* What was never touched costs nothing: some runtimes reserve terabytes. */
+static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end)
+{
+	struct populated p = { .s = s, .pagemap = pagemap };
+
+	if (cpt_scan(pagemap, start, end, CPT_SCAN_ANON, scan_populated, &p, s->err))
+		return -1;
+	return p.end ? scan_range(s, pagemap, p.start, p.end) : 0;
 }
 
 static bool private_memory(const Cpt__Vma *v)
@@ -363,11 +404,12 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 		s.pre = v->kind == CPT__VMA_KIND__VMA_ANON ? cpt_precopy_of(d, t->pid) : NULL;
 		if (s.pre && !cpt_scan_watched(pagemap, v->start))
 			s.pre = NULL;	/* mapped anew or moved since */
-		if (!sharing && !m->no_scan) {
-			rc = cpt_scan_own(d, t, s.pre, pagemap, v, err);
+		if (!m->no_scan) {
+			rc = sharing ? scan_shared(&s, pagemap, v->start, v->end)
+				     : cpt_scan_own(d, t, s.pre, pagemap, v, err);
 			m->no_scan = rc && (err->sys == ENOTTY || err->sys == EINVAL);	/* before Linux 6.7 */
 		}
-		if (sharing || m->no_scan)
+		if (rc && m->no_scan)
 			rc = scan_range(&s, pagemap, v->start, v->end);
 		if (rc)
 			return -1;

@@ -158,17 +158,17 @@ static off_t tail(const struct cpt_remote_mm *mm)
 
 static struct cpt_arch_entry entry(const struct cpt_remote *r)
 {
-	return (struct cpt_arch_entry){ r->mm->code, r->ns_tgid, r->ns_tid, r->stop_signal, r->mm->way };
+	return (struct cpt_arch_entry){ r->mm->code, r->ns_tgid, r->ns_tid, r->stop_signal, r->way };
 }
 
 /* from here on the task would find back by itself, if it were let go */
-static int step_inside(struct cpt_remote *r, struct cpt_err *err)
+static int step_inside(struct cpt_remote *r, const struct cpt_remote *other, struct cpt_err *err)
 {
 	struct cpt_regs regs = r->regs;
 	struct cpt_arch_entry e;
 	struct cpt_arch_way way;
 
-	r->mm->way = !r->mm->way;
+	r->way = other && !other->way;
 	e = entry(r);
 	cpt_arch_way_back(&r->regs, r->sigmask, &way);
 	cpt_arch_enter_resume(&regs, &e);
@@ -203,7 +203,7 @@ static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, s
 
 	if (r->exitkill)
 		return 0;
-	if (other != r && step_inside(r, err))
+	if (other != r && step_inside(r, other, err))
 		return -1;
 	r->mm->inside = r;
 	if (own_scratch(r, scratch, size, err))

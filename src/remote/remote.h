@@ -114,7 +114,6 @@ struct cpt_remote_mm {
 	size_t size;
 	/* the thread that stands in the code, with its way back; who enters after it puts it back */
 	struct cpt_remote *inside;
-	unsigned way;		/* which of the two in the tail is its own */
 	struct cpt_arch_owner owner;	/* as it stands in the tail */
 };
 
@@ -124,6 +123,7 @@ struct cpt_remote {
 	int stop_signal;	/* one that the task ignores */
 	bool exitkill;		/* being restored: dies with cptool, so needs no way back */
 	bool masked;		/* signals are held back for batches */
+	unsigned way;		/* inside the code: which of the two ways back is its own */
 	bool group_stopped;	/* it was in a group stop when seized, … */
 	int group_stop_signal;	/* … by SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU */
 	bool owes_stop;		/* a SIGSTOP arrived meanwhile: given to it at release */

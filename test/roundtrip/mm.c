@@ -345,6 +345,45 @@ CPT_STORY(mm_noreserve, "reserved address space that nothing stands behind costs
 	expect(strtol(status_line("self", "VmRSS"), NULL, 10) < 100000);
 }
 
+#define RESERVE (16UL << 40)
+
+static void look_into_reserve(void *arg)
+{
+	char *q = arg;
+
+	q[3UL << 40] = 'c';
+	mark("child");
+	after_checkpoint();
+	await("turn");
+	for (size_t i = 0; i < 16; i++)
+		expect_eq(q[i << 40], i == 3 ? 'c' : 'a' + (int)i);
+	expect_eq(q[RESERVE - 1], 0);
+}
+
+CPT_STORY(mm_reserve_shared, "terabytes reserved, as some runtimes do, and shared with a child")
+{
+	char *q = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	pid_t pid;
+
+	expect(q != MAP_FAILED);
+	for (size_t i = 0; i < 16; i++)
+		q[i << 40] = (char)('a' + i);
+	pid = branch(look_into_reserve, q);
+	await("child");
+
+	checkpoint_here();
+	if (spoiled())
+		fresh(q + (7UL << 40), 4096);
+
+	for (size_t i = 0; i < 16; i++)
+		expect_eq(q[i << 40], 'a' + (int)i);
+	expect_eq(q[(1UL << 40) + 4096], 0);
+	mark("turn");
+	join(pid);
+	expect_eq(q[3UL << 40], 'd');
+}
+
 CPT_STORY(mm_many, "two thousand mappings of changing protection, sizes and gaps")
 {
 	enum { N = 2000 };
