@@ -146,6 +146,14 @@ enum cpt_permit {			/* what depends on the world outside */
 	CPT_PERMIT_EXT_UNIX_SK	   = 1 << 3,
 };
 
+/**
+ * enum cpt_snapshot - how memory is brought out of a group that goes on (CPT_AFTER_RUN)
+ * @CPT_SNAPSHOT_AUTO: whatever is likely to pause it least
+ * @CPT_SNAPSHOT_COPY: copied while it runs, again what was written meanwhile, the rest in the pause
+ * @CPT_SNAPSHOT_TWIN: from copy-on-write twins made in the pause; fails where none can be made
+ */
+enum cpt_snapshot { CPT_SNAPSHOT_AUTO, CPT_SNAPSHOT_COPY, CPT_SNAPSHOT_TWIN };
+
 enum cpt_codec { CPT_CODEC_NONE, CPT_CODEC_ZLIB, CPT_CODEC_ZSTD, CPT_CODEC_LZ4 };
 
 /**
@@ -159,6 +167,9 @@ struct cpt_stats {
 	uint64_t processes, threads;
 	uint64_t pages_written, pages_shared, pages_zero, pages_unchanged;
 	uint64_t pages_lazy;	/* restore: that come when the group runs already */
+	uint64_t copied_first;	/* processes of which memory was copied while they ran */
+	uint64_t twins;		/* processes whose memory was read from a twin after the pause */
+	uint64_t twin_ns;	/* part of the pause: making them */
 };
 
 /**
@@ -177,6 +188,7 @@ struct cpt_dump_options {
 	enum cpt_codec codec;
 	int codec_level;	/* 0: the codec's default */
 	int deadline_ms;	/* 0: 10 s */
+	enum cpt_snapshot snapshot;
 	struct cpt_sink refused;
 };
 

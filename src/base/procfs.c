@@ -59,6 +59,7 @@ static void status_line(const char *line, struct cpt_status *s)
 		{ "CapAmb", offsetof(struct cpt_status, cap_amb), 16 },
 		{ "VmLck", offsetof(struct cpt_status, vm_locked_kib), 10 },
 		{ "VmRSS", offsetof(struct cpt_status, vm_rss_kib), 10 },
+		{ "RssAnon", offsetof(struct cpt_status, vm_anon_kib), 10 },
 	};
 	const char *v;
 

@@ -53,6 +53,7 @@ enum long_option {		/* those without a letter */
 	OPT_LEAVE_FROZEN,
 	OPT_BASE,
 	OPT_TRACK,
+	OPT_SNAPSHOT,
 	OPT_TIMEOUT,
 	OPT_STATS,
 	OPT_CGROUP,

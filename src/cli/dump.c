@@ -13,6 +13,9 @@ static const char help[] =
 	"\n"
 	"  -o, --output FILE      the image; - is standard output (default: checkpoint.cpt)\n"
 	"  -R, --leave-running    let the group run on instead of ending it\n"
+	"      --snapshot HOW     with -R: copy memory while the group runs, and in the pause what was\n"
+	"                         written meanwhile (copy); or read it after the pause from copy-on-write\n"
+	"                         twins of the processes (twin); or whatever pauses less (auto, the default)\n"
 	"      --leave-frozen     leave it frozen instead of ending it\n"
 	"      --base FILE        write only what changed since this image was made with --track\n"
 	"      --track            note from now on what changes, for a later --base\n"
@@ -33,6 +36,7 @@ static const struct option options[] = {
 	{ "leave-frozen", no_argument, NULL, OPT_LEAVE_FROZEN },
 	{ "base", required_argument, NULL, OPT_BASE },
 	{ "track", no_argument, NULL, OPT_TRACK },
+	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "compress", optional_argument, NULL, 'z' },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "stats", required_argument, NULL, OPT_STATS },
@@ -78,6 +82,20 @@ static bool compress(int argc, char **argv, struct cpt_dump_options *opt)
 	return true;
 }
 
+static bool snapshot(const char *how, enum cpt_snapshot *ret)
+{
+	static const char *const names[] = {
+		[CPT_SNAPSHOT_AUTO] = "auto", [CPT_SNAPSHOT_COPY] = "copy", [CPT_SNAPSHOT_TWIN] = "twin",
+	};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(how, names[i])) {
+			*ret = (enum cpt_snapshot)i;
+			return true;
+		}
+	return false;
+}
+
 int verb_dump(int argc, char **argv)
 {
 	struct cpt_dump_options opt = { .refused = to_stderr };
@@ -106,6 +124,10 @@ int verb_dump(int argc, char **argv)
 			break;
 		case OPT_TRACK:
 			opt.track = true;
+			break;
+		case OPT_SNAPSHOT:
+			if (!snapshot(optarg, &opt.snapshot))
+				return usage_error("dump", "dump: --snapshot is auto, copy or twin, not %s", optarg);
 			break;
 		case 'z':
 			if (!compress(argc, argv, &opt))

@@ -15,6 +15,7 @@ static const struct {
 	FIELD(write_ns), FIELD(kill_ns), FIELD(image_bytes), FIELD(processes), FIELD(threads),
 	FIELD(pages_written), FIELD(pages_shared), FIELD(pages_zero), FIELD(pages_unchanged),
 	FIELD(pages_lazy),
+	FIELD(copied_first), FIELD(twins), FIELD(twin_ns),
 };
 
 int write_stats(const char *file, const char *what, const struct cpt_stats *stats)

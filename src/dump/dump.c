@@ -12,7 +12,9 @@
 #include "base/lazy.h"
 #include "base/vdso.h"
 #include "dump/engine.h"
+#include "dump/memory.h"
 #include "dump/track.h"
+#include "dump/twin.h"
 #include "image/codec.h"
 
 #include <stdio.h>
@@ -165,7 +167,7 @@ static int put_header(struct cpt_dump *d, struct cpt_err *err)
 static int put_task(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 {
 	if (!t->zombie) {
-		if (cpt_dump_memory(d, t, err))
+		if (cpt_dump_memory(d, t, d->twins ? CPT_PART_CLONED : CPT_PART_ALL, err))
 			return cpt_within(err, "task %d (%s): memory", t->pid, t->comm);
 		if (cpt_img_put(d->img, CPT_REC_MM, &t->mm_img->base, err))
 			return -1;
@@ -184,15 +186,30 @@ static int put_family(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *er
 	return put_task(d, t, err);
 }
 
+static int put_tasks(struct cpt_dump *d, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (put_family(d, &d->tasks[i], err))
+			return -1;
+	return cpt_dump_memory_end(d, err);
+}
+
+/* What twins don't have is stored in the pause. */
+static int put_not_cloned(struct cpt_dump *d, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (!d->tasks[i].zombie && cpt_dump_memory(d, &d->tasks[i], CPT_PART_NOT_CLONED, err))
+			return cpt_within(err, "task %d (%s): memory", d->tasks[i].pid, d->tasks[i].comm);
+	cpt_dump_memory_forget_frames(d);
+	return cpt_queue_drain(d, err);
+}
+
 static int put_records(struct cpt_dump *d, struct cpt_err *err)
 {
 	uint64_t begin = cpt_now_ns();
 
 	d->stats.state_ns = begin - d->stop_began;
-	for (unsigned i = 0; i < d->ntasks; i++)
-		if (put_family(d, &d->tasks[i], err))
-			return -1;
-	if (cpt_dump_memory_end(d, err))
+	if (cpt_twin_take(d, err) || (d->twins ? put_not_cloned(d, err) : put_tasks(d, err)))
 		return -1;
 	d->stats.memory_ns = cpt_now_ns() - begin;
 	for (unsigned k = 0; kind(k); k++)
@@ -231,6 +248,8 @@ static int guard_freezer(struct cpt_dump *d, struct cpt_err *err)
 /* What was asked for and can't be done must not be left out in silence. */
 static int refuse_options(const struct cpt_dump_options *opt, struct cpt_err *err)
 {
+	if (opt->snapshot == CPT_SNAPSHOT_TWIN && (opt->after != CPT_AFTER_RUN || opt->track || opt->base))
+		return cpt_fail(err, CPT_USAGE, "--snapshot twin is for a group that goes on (-R), without --track and --base");
 	return opt->codec ? cpt_codec_check(opt->codec, opt->codec_level, err) : 0;
 }
 
@@ -287,6 +306,24 @@ static void count(struct cpt_dump *d)
 	}
 }
 
+/* The group runs again; its memory as it was in the pause is that of the twins. */
+static int put_twins(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns();
+	int rc;
+
+	cpt_twin_move(d);
+	cpt_precopy_settle(d);
+	rc = put_tasks(d, err);
+	if (cpt_twin_check(d, err))	/* the better reason, if there is another one too */
+		rc = -1;
+	d->stats.memory_ns += cpt_now_ns() - begin;
+	if (rc)
+		return -1;	/* there may still be threads that read from them */
+	cpt_twin_free(d);
+	return 0;
+}
+
 static bool wants_precopy(const struct cpt_dump *d)
 {
 	if (d->checking)
@@ -316,9 +353,11 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 			return -1;
 		d->stats.pause_ns = cpt_now_ns() - d->stop_began;
 		d->again = cpt_precopy_flags_changed(d);
-		cpt_dump_precopy_free(d);
 		if (d->again)
 			return cpt_fail_errno(err, EAGAIN, "mappings changed around the pause");
+		if (d->twins && put_twins(d, err))
+			return -1;
+		cpt_dump_precopy_free(d);
 		count(d);
 		cpt_dump_memory_free(d);
 		cpt_dump_forget(d);
@@ -349,11 +388,17 @@ static void lower_nofile(rlim_t was)
 	}
 }
 
-/* 1: to be done again, exactly */
-static int run_once(const struct cpt_dump_options *opt, bool checking, bool exact, struct cpt_stats *ret,
+struct attempt {
+	bool exact;		/* smaps is read in the pause */
+	bool no_twin;
+};
+
+/* 1: to be done again, as @how says then */
+static int run_once(const struct cpt_dump_options *opt, bool checking, struct attempt *how, struct cpt_stats *ret,
 		    struct cpt_err *err)
 {
-	struct cpt_dump d = { .opt = opt, .checking = checking, .exact_flags = exact, .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE };
+	struct cpt_dump d = { .opt = opt, .checking = checking, .exact_flags = how->exact, .no_twin = how->no_twin,
+			      .group = CPT_GROUP_NONE, .guard = CPT_GUARD_NONE };
 	uint64_t begin = cpt_now_ns();
 	rlim_t nofile = raise_nofile();
 	struct cpt_err later;
@@ -362,6 +407,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 	count(&d);
 	cpt_dump_ahead_end(&d);
 	cpt_dump_memory_free(&d);
+	cpt_twin_free(&d);
 	if (cpt_dump_release(&d, &later) && !rc) {
 		*err = later;
 		rc = -1;
@@ -389,14 +435,22 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, bool exac
 		d.stats.pause_ns = d.stop_began ? cpt_now_ns() - d.stop_began : 0;
 	if (ret)
 		*ret = d.stats;
-	return rc && d.again ? 1 : rc;
+	if (!rc || !d.again)
+		return rc;
+	how->exact |= !d.no_twin || how->no_twin;
+	how->no_twin = d.no_twin;
+	return 1;
 }
 
 static int run(const struct cpt_dump_options *opt, bool checking, struct cpt_stats *ret, struct cpt_err *err)
 {
-	int rc = run_once(opt, checking, false, ret, err);
+	struct attempt how = { false, false };
+	int rc, tries = 3;		/* more reasons there are not */
 
-	return rc > 0 ? run_once(opt, checking, true, ret, err) : rc;
+	do
+		rc = run_once(opt, checking, &how, ret, err);
+	while (rc > 0 && --tries);
+	return rc ? -1 : 0;
 }
 
 int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret, struct cpt_err *err)

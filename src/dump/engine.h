@@ -72,8 +72,14 @@ bool cpt_precopy_flags_changed(struct cpt_dump *d);
 
 /* memory.c: the content of address spaces */
 int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
-/** cpt_dump_memory - pages of one process's private memory into t->mm_img->pages */
-int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_dump_memory - pages of one process's private memory into t->mm_img->pages
+ * @part: all; or in the pause that which a twin does not have, and later the rest from the twin
+ */
+enum cpt_part { CPT_PART_ALL, CPT_PART_NOT_CLONED, CPT_PART_CLONED };
+int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_memory_forget_frames - when the group runs again, page frames seen in the pause may become others' */
+void cpt_dump_memory_forget_frames(struct cpt_dump *d);
 /** cpt_dump_memory_end - everything queued stands in the image */
 int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 void cpt_dump_memory_free(struct cpt_dump *d);

@@ -51,6 +51,7 @@ struct cpt_task {			/* one process */
 	bool has_children;		/* in the group */
 	struct cpt_known *known;	/* private to memory.c */
 	bool put;			/* its records are written */
+	pid_t twin;			/* a copy-on-write copy of it; 0: none */
 	Cpt__Task *img;
 	Cpt__Mm *mm_img;
 };
@@ -73,6 +74,13 @@ struct cpt_dump {
 	bool end_frozen;		/* the group is to be frozen when its tasks are let go */
 	bool again;			/* this dump is worth nothing, another may be */
 	bool exact_flags;		/* smaps is read in the pause, whatever it costs */
+	bool no_twin;			/* it was tried, and could not be done */
+	bool twins;			/* memory is read from them, when the group runs again */
+	bool twin_planned;		/* memory was left for them that would have been copied first */
+	bool twin_limited, twin_short;	/* memory has a limit; it is too near, or that of processes */
+	uint64_t twin_kib;		/* what they may need at most */
+	uint64_t last_round;		/* pages copied in it */
+	double copy_page_ns;		/* how long it takes to copy a page */
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
 	struct cpt_track *track;	/* private to track.c */

@@ -131,6 +131,8 @@ struct scan {
 	struct cpt_dump *d;
 	struct cpt_dump_memory *m;
 	struct cpt_task *t;
+	pid_t twin;			/* whose memory is read instead of the task's, or 0 */
+	int mem;			/* /proc/PID/mem */
 	const struct cpt_known *parent;	/* pagemap and slots of the parent, or NULL */
 	struct cpt_known *known;	/* of this one, if it has children */
 	const struct cpt_precopy *pre;	/* copied while it ran, or NULL */
@@ -140,7 +142,7 @@ struct scan {
 static int store(struct scan *s, uint64_t vpn, uint64_t count, uint64_t *slot)
 {
 	*slot = s->m->next_slot;
-	return cpt_queue_memory(s->d, s->t->pid, vpn * CPT_PAGE, count, s->err);
+	return cpt_queue_memory(s->d, s->twin ? s->twin : s->t->pid, vpn * CPT_PAGE, count, s->err);
 }
 
 static bool has_content(const struct cpt_dump_memory *m, uint64_t e)
@@ -176,7 +178,7 @@ static bool may_be_shared(const struct cpt_dump_memory *m, uint64_t e)
 
 static bool unchanged(const struct scan *s, uint64_t vpn, uint64_t e, uint64_t *slot)
 {
-	return s->pre && (e & PM_UFFD_WP) && cpt_precopied(s->pre, vpn * CPT_PAGE, slot);
+	return s->pre && (s->twin || (e & PM_UFFD_WP)) && cpt_precopied(s->pre, vpn * CPT_PAGE, slot);
 }
 
 /* how many entries from here on were copied while the group ran, to slots in a row */
@@ -243,7 +245,7 @@ static int by_content(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		uint64_t *known, slot;
 
-		if (cpt_pread_all(s->t->mm.mem, page, CPT_PAGE, (off_t)((vpn + i) * CPT_PAGE)))
+		if (cpt_pread_all(s->mem, page, CPT_PAGE, (off_t)((vpn + i) * CPT_PAGE)))
 			return cpt_fail_sys(s->err, "read page %llx", (unsigned long long)((vpn + i) * CPT_PAGE));
 		known = cpt_content_slot(&s->m->contents, page);
 		if (*known == NO_SLOT) {
@@ -383,39 +385,104 @@ static bool may_share(struct cpt_dump *d, const struct cpt_task *t)
 	return at && ((at > m->stacks && at[-1] == key) || (at + 1 < m->stacks + m->nstacks && at[1] == key));
 }
 
-int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+/* a mapping that a clone of the address space has, with its content */
+static bool cloned(const Cpt__Vma *v)
 {
-	struct cpt_dump_memory *m = d->memory;
-	struct scan s = { .d = d, .m = m, .t = t, .err = err };
-	bool sharing = may_share(d, t);
-	CPT_AUTO(fd) int pagemap = openat(t->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	return !(v->advice & (1ULL << MADV_DONTFORK | 1ULL << MADV_WIPEONFORK));
+}
 
+static bool in_part(const Cpt__Vma *v, enum cpt_part part)
+{
+	return private_memory(v) && (part == CPT_PART_ALL || cloned(v) == (part == CPT_PART_CLONED));
+}
+
+static int scan_mapping(struct scan *s, int pagemap, const Cpt__Vma *v, bool sharing)
+{
+	struct cpt_dump_memory *m = s->m;
+	int rc = -1;
+
+	s->pre = v->kind == CPT__VMA_KIND__VMA_ANON ? cpt_precopy_of(s->d, s->t->pid) : NULL;
+	if (s->pre && !s->twin && !cpt_scan_watched(pagemap, v->start))
+		s->pre = NULL;		/* mapped anew or moved since */
+	if (!m->no_scan) {
+		if (sharing)
+			rc = scan_shared(s, pagemap, v->start, v->end);
+		else if (s->twin)
+			rc = cpt_scan_twin(s->d, s->twin, s->pre, pagemap, v, s->err);
+		else
+			rc = cpt_scan_own(s->d, s->t, s->pre, pagemap, v, s->err);
+		m->no_scan = rc && (s->err->sys == ENOTTY || s->err->sys == EINVAL);	/* before Linux 6.7 */
+	}
+	if (rc && m->no_scan)
+		rc = scan_range(s, pagemap, v->start, v->end);
+	return rc;
+}
+
+static int dump_part(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, struct cpt_err *err)
+{
+	struct scan s = { .d = d, .m = d->memory, .t = t, .twin = part == CPT_PART_CLONED ? t->twin : 0,
+			  .mem = t->mm.mem, .err = err };
+	bool sharing = may_share(d, t) && part != CPT_PART_NOT_CLONED;
+	CPT_AUTO(fd) int pagemap = -1, mem = -1;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", s.twin ? s.twin : t->pid);
+	pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
-	s.parent = t->parent ? t->parent->known : NULL;
-	if (sharing && t->has_children)
-		s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
-	for (size_t i = 0; i < t->mm_img->n_vmas; i++) {
-		const Cpt__Vma *v = t->mm_img->vmas[i];
-		int rc = -1;
-
-		if (!private_memory(v))
-			continue;
-		s.pre = v->kind == CPT__VMA_KIND__VMA_ANON ? cpt_precopy_of(d, t->pid) : NULL;
-		if (s.pre && !cpt_scan_watched(pagemap, v->start))
-			s.pre = NULL;	/* mapped anew or moved since */
-		if (!m->no_scan) {
-			rc = sharing ? scan_shared(&s, pagemap, v->start, v->end)
-				     : cpt_scan_own(d, t, s.pre, pagemap, v, err);
-			m->no_scan = rc && (err->sys == ENOTTY || err->sys == EINVAL);	/* before Linux 6.7 */
-		}
-		if (rc && m->no_scan)
-			rc = scan_range(&s, pagemap, v->start, v->end);
-		if (rc)
-			return -1;
+	if (s.twin) {
+		snprintf(path, sizeof(path), "/proc/%d/mem", s.twin);
+		s.mem = mem = open(path, O_RDONLY | O_CLOEXEC);
+		if (mem < 0)
+			return cpt_fail_sys(err, "open memory");
 	}
+	if (part != CPT_PART_NOT_CLONED) {
+		s.parent = t->parent ? t->parent->known : NULL;
+		if (sharing && t->has_children)
+			s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
+	}
+	for (size_t i = 0; i < t->mm_img->n_vmas; i++)
+		if (in_part(t->mm_img->vmas[i], part) && scan_mapping(&s, pagemap, t->mm_img->vmas[i], sharing))
+			return -1;
+	return 0;
+}
+
+/* What is not cloned was stored in the pause: the two lists become one. */
+static void merge_parts(struct cpt_pages *p, const Cpt__Pages *other)
+{
+	struct cpt_pages both = { 0 };
+	size_t i = 0, k = 0;
+
+	while (i < p->n || k < other->n_index)
+		if (k == other->n_index || (i < p->n && p->index[i] < other->index[k])) {
+			cpt_pages_add(&both, p->index[i], p->count[i], p->slot[i]);
+			i++;
+		} else {
+			cpt_pages_add(&both, other->index[k], other->count[k], other->slot[k]);
+			k++;
+		}
+	free(p->index);
+	free(p->count);
+	free(p->slot);
+	*p = both;
+}
+
+int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, struct cpt_err *err)
+{
+	struct cpt_dump_memory *m = d->memory;
+
+	if (dump_part(d, t, part, err))
+		return -1;
+	if (part == CPT_PART_CLONED && t->mm_img->pages->n_index)
+		merge_parts(&m->pages, t->mm_img->pages);
 	t->mm_img->pages = cpt_pages_message(&m->pages, &d->arena);
 	return 0;
+}
+
+void cpt_dump_memory_forget_frames(struct cpt_dump *d)
+{
+	free(d->memory->frames.table);
+	memset(&d->memory->frames, 0, sizeof(d->memory->frames));
 }
 
 /* ---- the whole dump -------------------------------------------------- */

@@ -95,6 +95,27 @@ void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
 		 const Cpt__Vma *v, struct cpt_err *err) CPT_CHECKED;
 
+/** cpt_scan_twin - the same of its twin, after cpt_precopy_settle(); @pagemap is that of the twin */
+int cpt_scan_twin(struct cpt_dump *d, pid_t twin, const struct cpt_precopy *pre, int pagemap, const Cpt__Vma *v,
+		  struct cpt_err *err) CPT_CHECKED;
+
+/**
+ * cpt_precopy_note - in the pause: note what was written to since it was copied
+ * cpt_precopy_settle - later: forget the copies of that. What cpt_precopied() finds is then what the twins hold.
+ */
+int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
+void cpt_precopy_settle(struct cpt_dump *d);
+
+/* of a process, after cpt_precopy_note() */
+struct cpt_precopy_sum {
+	uint64_t left;			/* pages that have to be copied; an estimate */
+	uint64_t huge_kib;		/* in huge pages */
+};
+/** cpt_precopy_sum - @anon_kib: what it has now */
+void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, struct cpt_precopy_sum *ret);
+/** cpt_precopy_calm - was so little left after the last round that the pause will be short anyway? */
+bool cpt_precopy_calm(const struct cpt_dump *d);
+
 /** cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on */
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_running - the same of a task that runs */

@@ -14,7 +14,7 @@
 
 struct own {
 	struct cpt_dump *d;
-	struct cpt_task *t;
+	pid_t pid;			/* whose memory is read: the task, or its twin */
 	const struct cpt_precopy *pre;
 	int pagemap;
 	enum cpt_scan content;		/* of written places */
@@ -31,7 +31,7 @@ static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 	uint64_t count = (end - start) / CPT_PAGE;
 
 	cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, count, o->d->memory->next_slot);
-	return cpt_queue_memory(o->d, o->t->pid, start, count, err);
+	return cpt_queue_memory(o->d, o->pid, start, count, err);
 }
 
 /* What was copied while the group ran, or stands in the base, and was not written to since. */
@@ -117,7 +117,7 @@ static int scan_all(struct own *o, const Cpt__Vma *v, struct cpt_err *err)
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
 		 const Cpt__Vma *v, struct cpt_err *err)
 {
-	struct own o = { .d = d, .t = t, .pre = pre, .pagemap = pagemap, .at = v->start };
+	struct own o = { .d = d, .pid = t->pid, .pre = pre, .pagemap = pagemap, .at = v->start };
 
 	if (!pre)
 		return scan_all(&o, v, err);
@@ -129,4 +129,15 @@ int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precop
 	if (d->opt->track)
 		cpt_precopy_protected(d, t->pid, v->start, v->end);
 	return 0;
+}
+
+int cpt_scan_twin(struct cpt_dump *d, pid_t twin, const struct cpt_precopy *pre, int pagemap, const Cpt__Vma *v,
+		  struct cpt_err *err)
+{
+	struct own o = { .d = d, .pid = twin, .pre = pre, .pagemap = pagemap };
+
+	/* of what was copied before, that which was written to since counts no more */
+	if (pre && v->kind == CPT__VMA_KIND__VMA_ANON)
+		return keep(&o, v->start, v->end, err);
+	return scan_all(&o, v, err);
 }

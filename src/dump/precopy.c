@@ -15,6 +15,7 @@
 #include "dump/memory.h"
 #include "dump/scan.h"
 #include "dump/track.h"
+#include "dump/twin.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,7 +34,13 @@
 #define FEW_PAGES 128			/* left over for the pause */
 #define STOP_MS 200
 #define ROOM (1u << 20)			/* bytes that must be left to the memory limit for the little that is mapped while the group runs */
+#define PROBE_KIB (128 * 1024)		/* resident memory below this is copied unprobed */
+#define PROBE_US 10000			/* twice */
+#define CALM_PAGES 1024			/* copied in the last round: no more is left for the pause */
+#define UNPROTECT_BYTES (16ULL << 20)	/* at once */
+#define COPY_PAGE_NS 2000.0		/* until it is measured */
 #define NO_SLOT UINT64_MAX
+#define BLOCK 512			/* pages */
 
 /* include/uapi/linux/userfaultfd.h */
 struct uffdio_api_arg {
@@ -42,10 +49,14 @@ struct uffdio_api_arg {
 struct uffdio_register_arg {
 	uint64_t start, len, mode, ioctls;
 };
+struct uffdio_range_arg {
+	uint64_t start, len;
+};
 #define UFFD_USER_MODE_ONLY 1
 #define UFFD_API_MAGIC 0xaa
 #define UFFDIO_API_CALL _IOWR(0xaa, 0x3f, struct uffdio_api_arg)
 #define UFFDIO_REGISTER_CALL _IOWR(0xaa, 0x00, struct uffdio_register_arg)
+#define UFFDIO_UNREGISTER_CALL _IOR(0xaa, 0x01, struct uffdio_range_arg)
 #define UFFD_MODE_WP 2
 #define UFFD_WP (1 << 0)
 #define UFFD_WP_UNPOPULATED (1 << 13)
@@ -54,6 +65,7 @@ struct uffdio_register_arg {
 struct range {
 	uint64_t start, end;
 	uint64_t *slot;			/* one a page, + 1; 0: not copied */
+	bool *used;			/* one a block of pages: any of them may have been copied */
 	bool lost;			/* ended, or something else stands there now */
 	bool known;			/* it was watched since the base */
 	bool protected;			/* in the pause: what was written shows as such from now on */
@@ -62,6 +74,10 @@ struct range {
 /* the same as ranges of slots, ascending: to be gone through in the pause */
 struct run {
 	uint64_t start, pages, slot;
+};
+
+struct span {
+	uint64_t start, end;
 };
 
 struct cpt_precopy {
@@ -75,16 +91,24 @@ struct cpt_precopy {
 	size_t n, cap;
 	struct run *runs;
 	size_t nruns, cap_runs;
+	struct span *written;		/* noted in the pause */
+	size_t nwritten, cap_written;
 	uint64_t vdso_end;
-	uint64_t rss_kib;
+	uint64_t rss_kib, anon_kib;	/* when it was armed */
+	uint64_t huge_kib;		/* in huge pages, shortly before the pause */
 };
 
-const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
+static struct cpt_precopy *precopy_of(const struct cpt_dump *d, pid_t pid)
 {
 	for (size_t i = 0; i < d->nprecopies; i++)
 		if (d->precopies[i].pid == pid)
 			return &d->precopies[i];
 	return NULL;
+}
+
+const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
+{
+	return precopy_of(d, pid);
 }
 
 /* ---- arming ---------------------------------------------------------- */
@@ -191,35 +215,95 @@ static bool outlived(const struct cpt_precopy *p)
 	return p->uffd >= 0 && p->n && register_range(p, &p->ranges[0]) && errno == ESRCH;
 }
 
+/* Mappings may be large and all but empty: what is never touched costs nothing. */
+static void *room_for(uint64_t n, size_t size)
+{
+	void *room = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return room == MAP_FAILED ? NULL : room;
+}
+
+static uint64_t pages_of(const struct range *g)
+{
+	return (g->end - g->start) / CPT_PAGE;
+}
+
+static uint64_t blocks_of(const struct range *g)
+{
+	return pages_of(g) / BLOCK + 1;
+}
+
+static void set_slots(struct range *g, uint64_t page, uint64_t count, uint64_t slot)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		g->slot[page + i] = slot + i + 1;	/* so that fresh zeros mean none */
+		g->used[(page + i) / BLOCK] = true;
+	}
+}
+
+/* how many pages from this one on lie in a block of which nothing was copied */
+static uint64_t unused_from(const struct range *g, uint64_t page)
+{
+	return g->used[page / BLOCK] ? 0 : BLOCK - page % BLOCK;
+}
+
 static int protect(struct cpt_precopy *p, struct cpt_err *err)
 {
 	size_t k = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct range *g = &p->ranges[i];
-		uint64_t pages = (g->end - g->start) / CPT_PAGE;
 
 		if (register_range(p, g))
 			continue;	/* gone meanwhile, or somebody else's */
-		g->slot = mmap(NULL, pages * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (g->slot == MAP_FAILED)
-			return cpt_fail_sys(err, "room for %llu page numbers", (unsigned long long)pages);
+		g->slot = room_for(pages_of(g), sizeof(*g->slot));
+		g->used = room_for(blocks_of(g), sizeof(*g->used));
+		if (!g->slot || !g->used)
+			return cpt_fail_sys(err, "room for %llu page numbers", (unsigned long long)pages_of(g));
 		p->ranges[k++] = *g;
 	}
 	p->n = k;
 	return 0;
 }
 
-static void forget(struct cpt_precopy *p)
+/*
+ * The protection is taken away piece by piece: the kernel looks at all pages of
+ * what it is asked for, and lets no page fault of the program through meanwhile.
+ */
+static void unprotect(const struct cpt_precopy *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (p->ranges[i].slot && p->ranges[i].slot != MAP_FAILED)
-			munmap(p->ranges[i].slot, (p->ranges[i].end - p->ranges[i].start) / CPT_PAGE * 8);
+		for (uint64_t at = p->ranges[i].start; at < p->ranges[i].end; at += UNPROTECT_BYTES) {
+			struct uffdio_range_arg piece = { at, CPT_MIN(UNPROTECT_BYTES, p->ranges[i].end - at) };
+
+			/* what stands there may be another mapping by now */
+			(void)!ioctl(p->uffd, UFFDIO_UNREGISTER_CALL, &piece);
+		}
+}
+
+/* No memory is watched any more, nothing was copied. */
+static void disarm(struct cpt_precopy *p)
+{
+	if (p->uffd >= 0) {
+		unprotect(p);
+		close(CPT_TAKE(p->uffd, -1));
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->ranges[i].slot)
+			munmap(p->ranges[i].slot, pages_of(&p->ranges[i]) * sizeof(*p->ranges[i].slot));
+		if (p->ranges[i].used)
+			munmap(p->ranges[i].used, blocks_of(&p->ranges[i]) * sizeof(*p->ranges[i].used));
+	}
+	p->n = 0;
+}
+
+static void forget(struct cpt_precopy *p)
+{
+	disarm(p);
 	free(p->ranges);
 	free(p->runs);
+	free(p->written);
 	free(p->flags);
-	if (p->uffd >= 0)
-		close(p->uffd);
 	if (p->pagemap >= 0)
 		close(p->pagemap);
 }
@@ -239,10 +323,10 @@ static bool shares_parent(const struct cpt_dump *d, const struct cpt_status *s)
 
 static void refer(struct range *g, uint64_t at, uint64_t end, uint64_t slot)
 {
-	uint64_t first = g->start / CPT_PAGE, from = CPT_MAX(at, first);
+	uint64_t first = g->start / CPT_PAGE, from = CPT_MAX(at, first), to = CPT_MIN(end, g->end / CPT_PAGE);
 
-	for (uint64_t i = from; g->known && i < end && i < g->end / CPT_PAGE; i++)
-		g->slot[i - first] = CPT_IMG_BASE_SLOT + slot + (i - at) + 1;
+	if (g->known && from < to)
+		set_slots(g, from - first, to - from, CPT_IMG_BASE_SLOT + slot + (from - at));
 }
 
 /* Until a scan finds them written, pages are those of the base. */
@@ -295,6 +379,28 @@ static int get_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_
 	return make_uffd(d, p, s, err) || begin_uffd(p, err) ? -1 : 0;
 }
 
+static uint64_t huge_kib(struct cpt_dump *d, pid_t pid)
+{
+	struct cpt_err ignored;
+	const char *at;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	if (cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || !(at = strstr(d->buf.data, "AnonHugePages:")))
+		return 0;
+	return strtoull(at + strlen("AnonHugePages:"), NULL, 10);
+}
+
+/* A twin of huge pages is made in no time: then nothing is copied beforehand. */
+static bool twin_at_once(struct cpt_dump *d, pid_t pid, const struct cpt_status *s)
+{
+	if (!cpt_twin_allowed(d))
+		return false;
+	if (d->opt->snapshot == CPT_SNAPSHOT_TWIN)
+		return true;
+	return !d->twin_short && 2 * huge_kib(d, pid) > s->vm_anon_kib;
+}
+
 /* May a userfaultfd be asked for? */
 static bool may_arm(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 {
@@ -332,6 +438,15 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	if (!may && !held)
 		return;
 	p.rss_kib = s.vm_rss_kib;
+	p.anon_kib = s.vm_anon_kib;
+	if (cpt_twin_allowed(d) && !cpt_twin_room(d, pid, s.vm_anon_kib))
+		d->twin_short = true;
+	if (twin_at_once(d, pid, &s)) {
+		d->twin_planned = true;
+		CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
+		d->precopies[d->nprecopies++] = p;
+		return;
+	}
 	if (held)
 		take_held(&p, held);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
@@ -356,6 +471,15 @@ static void arm(struct cpt_dump *d, pid_t pid)
  * in the pause /proc/PID/maps must do. Flags that differ are told by the second
  * reading, and the dump is made again with smaps read in the pause.
  */
+static uint64_t sum_kib(const char *text, const char *what)
+{
+	uint64_t sum = 0;
+
+	for (; (text = strstr(text, what)); text += strlen(what))
+		sum += strtoull(text + strlen(what), NULL, 10);
+	return sum;
+}
+
 static int read_flags(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err *err)
 {
 	struct cpt_vma v;
@@ -366,6 +490,7 @@ static int read_flags(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err 
 	if (cpt_read_at(AT_FDCWD, path, &d->maps, err))
 		return -1;
 	p->nflags = 0;
+	p->huge_kib = sum_kib(d->maps.data, "\nAnonHugePages:");
 	text = d->maps.data;
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		CPT_GROW(p->flags, p->nflags, p->cap_flags);
@@ -497,14 +622,19 @@ static int copy_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *
 	struct round *r = arg;
 	uint64_t count = (end - start) / CPT_PAGE, slot = r->d->memory->next_slot;
 
-	/* slots are kept + 1, so that fresh zeros mean none */
-	for (uint64_t i = 0; i < count; i++)
-		r->g->slot[(start - r->g->start) / CPT_PAGE + i] = slot + i + 1;
+	set_slots(r->g, (start - r->g->start) / CPT_PAGE, count, slot);
 	r->pages += count;
 	return cpt_queue_running(r->d, r->p->pid, start, count, err);
 }
 
-static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
+static int count_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	((struct round *)arg)->pages += (end - start) / CPT_PAGE;
+	return 0;
+}
+
+/* One scan over all that is watched; a range that can't be scanned is lost. */
+static int scan_all(struct cpt_dump *d, enum cpt_scan what, cpt_scan_found found, uint64_t *pages, struct cpt_err *err)
 {
 	struct round r = { .d = d };
 
@@ -512,7 +642,7 @@ static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
 		r.p = &d->precopies[i];
 		for (size_t k = 0; k < r.p->n; k++) {
 			r.g = &r.p->ranges[k];
-			if (!r.g->lost && cpt_scan(r.p->pagemap, r.g->start, r.g->end, CPT_SCAN_PROTECT, copy_region, &r, err)) {
+			if (!r.g->lost && cpt_scan(r.p->pagemap, r.g->start, r.g->end, what, found, &r, err)) {
 				if (err->sys != ESRCH && err->sys != EPERM && err->sys != EINVAL && err->sys != ENOTTY)
 					return -1;
 				r.g->lost = true;
@@ -520,19 +650,104 @@ static int copy_round(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
 		}
 	}
 	*pages = r.pages;
-	return cpt_queue_drain(d, err);
+	return 0;
+}
+
+static int copy_round(struct cpt_dump *d, enum cpt_scan what, uint64_t *pages, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns();
+
+	if (scan_all(d, what, copy_region, pages, err) || cpt_queue_drain(d, err))
+		return -1;
+	if (*pages >= 1024)
+		d->copy_page_ns = (double)(cpt_now_ns() - begin) / (double)*pages;
+	return 0;
+}
+
+/* ---- is it any good? ------------------------------------------------- */
+
+static bool twins_allowed(const struct cpt_dump *d)
+{
+	return d->opt->snapshot == CPT_SNAPSHOT_AUTO && cpt_twin_allowed(d) && !d->twin_short;
+}
+
+static uint64_t twins_ns(const struct cpt_dump *d)
+{
+	uint64_t ns = 0;
+
+	for (size_t i = 0; i < d->nprecopies; i++)
+		ns += cpt_twin_ns(d->precopies[i].anon_kib, 0);
+	return ns;
+}
+
+/* Is it not getting less, and will copying what is left take longer than making twins? */
+static bool hopeless(struct cpt_dump *d, uint64_t copied)
+{
+	struct cpt_err ignored;
+	uint64_t left;
+
+	if (!twins_allowed(d) || scan_all(d, CPT_SCAN_CHANGED, count_region, &left, &ignored))
+		return false;
+	return left > copied - copied / 4 && (double)left * d->copy_page_ns > (double)twins_ns(d);
+}
+
+/* How many pages are written in the second half of a time that were not in the first: those written over and over don't count. */
+static int probe(struct cpt_dump *d, uint64_t *pages, uint64_t *fresh, struct cpt_err *err)
+{
+	uint64_t half, all;
+
+	if (scan_all(d, CPT_SCAN_PROTECT_ALL, count_region, pages, err) ||
+	    scan_all(d, CPT_SCAN_PROTECT, count_region, &half, err))
+		return -1;
+	cpt_sleep_us(PROBE_US);
+	if (scan_all(d, CPT_SCAN_CHANGED, count_region, &half, err))
+		return -1;
+	cpt_sleep_us(PROBE_US);
+	if (scan_all(d, CPT_SCAN_CHANGED, count_region, &all, err))
+		return -1;
+	*fresh = all - CPT_MIN(half, all);
+	return 0;
+}
+
+/* Who writes about as fast as can be copied is found out before anything is copied for nothing. */
+static bool writes_too_fast(struct cpt_dump *d, bool *probed)
+{
+	uint64_t kib = 0, pages, fresh;
+	struct cpt_err err;
+
+	for (size_t i = 0; i < d->nprecopies; i++)
+		kib += d->precopies[i].n ? d->precopies[i].anon_kib : 0;
+	*probed = twins_allowed(d) && kib >= PROBE_KIB;
+	if (!*probed || probe(d, &pages, &fresh, &err))
+		return false;
+	cpt_info("%llu pages were written in %d ms", (unsigned long long)fresh, PROBE_US / 1000);
+	return (double)fresh * d->copy_page_ns > 0.7 * PROBE_US * 1000.0 &&
+	       (double)pages * d->copy_page_ns > (double)twins_ns(d);
 }
 
 static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 {
 	uint64_t pages = UINT64_MAX, before;
+	bool probed, any = false;
 
+	for (size_t i = 0; i < d->nprecopies; i++)
+		any |= d->precopies[i].n > 0;
+	if (!any)
+		return 0;
+	if (writes_too_fast(d, &probed)) {
+		for (size_t i = 0; i < d->nprecopies; i++)
+			disarm(&d->precopies[i]);
+		d->twin_planned = true;
+		return 0;
+	}
 	for (int round = 0; round < ROUNDS; round++) {
 		before = pages;
-		if (copy_round(d, &pages, err))
+		/* what was probed is protected, but not copied yet */
+		if (copy_round(d, probed && !round ? CPT_SCAN_PROTECT_ALL : CPT_SCAN_PROTECT, &pages, err))
 			return cpt_within(err, "copy running memory");
+		d->last_round = pages;
 		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
-		if (pages <= FEW_PAGES || (round && pages > before - before / 4))
+		if (pages <= FEW_PAGES || (round && pages > before - before / 4) || hopeless(d, pages))
 			break;
 	}
 	return 0;
@@ -540,15 +755,17 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 
 static void make_runs(struct cpt_precopy *p)
 {
+	p->nruns = 0;
 	for (size_t i = 0; i < p->n; i++) {
 		const struct range *g = &p->ranges[i];
 		uint64_t pages = g->lost ? 0 : (g->end - g->start) / CPT_PAGE;
 
 		for (uint64_t at = 0, n; at < pages; at += n) {
-			for (n = 1; at + n < pages && (g->slot[at] ? g->slot[at + n] == g->slot[at] + n : !g->slot[at + n]); n++)
-				;
+			n = CPT_MAX(unused_from(g, at), (uint64_t)1);
 			if (!g->slot[at])
 				continue;
+			while (at + n < pages && g->slot[at + n] == g->slot[at] + n)
+				n++;
 			CPT_GROW(p->runs, p->nruns, p->cap_runs);
 			p->runs[p->nruns++] = (struct run){ g->start + at * CPT_PAGE, n, g->slot[at] - 1 };
 		}
@@ -562,8 +779,10 @@ static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
 	if (running && copy_rounds(d, err))
 		return -1;
 	read_all_flags(d, running);
-	for (size_t i = 0; i < d->nprecopies; i++)
+	for (size_t i = 0; i < d->nprecopies; i++) {
 		make_runs(&d->precopies[i]);
+		d->stats.copied_first += d->precopies[i].nruns > 0;
+	}
 	return 0;
 }
 
@@ -574,6 +793,7 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 
 	if (cpt_group_list(&d->group, &tree, err))
 		return -1;
+	d->copy_page_ns = COPY_PAGE_NS;
 	for (unsigned g = 0; g < tree.ngroups; g++)
 		for (unsigned i = 0; i < tree.groups[g].nprocs; i++)
 			arm(d, tree.groups[g].procs[i]);
@@ -586,6 +806,85 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 }
 
 /* ---- in the pause ---------------------------------------------------- */
+
+static int note(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct cpt_precopy *p = arg;
+
+	CPT_GROW(p->written, p->nwritten, p->cap_written);
+	p->written[p->nwritten++] = (struct span){ start, end };
+	return 0;
+}
+
+/* What was unmapped, moved or mapped anew since is not watched any more. */
+static int note_mapping(struct cpt_precopy *p, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < p->n; i++)
+		any |= !p->ranges[i].lost && start < p->ranges[i].end && end > p->ranges[i].start;
+	if (!any)
+		return 0;
+	if (cpt_scan_watched(p->pagemap, start))
+		return cpt_scan(p->pagemap, start, end, CPT_SCAN_WRITTEN, note, p, err);
+	return note(p, start, end, err);
+}
+
+int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_err *err)
+{
+	struct cpt_precopy *p = precopy_of(d, t->pid);
+
+	for (size_t i = 0; p && i < t->mm_img->n_vmas; i++)
+		if (note_mapping(p, t->mm_img->vmas[i]->start, t->mm_img->vmas[i]->end, err))
+			return -1;
+	return 0;
+}
+
+/* The copies of these pages are of no use. */
+static void drop(struct cpt_precopy *p, const struct span *s)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct range *g = &p->ranges[i];
+		uint64_t from = CPT_MAX(s->start, g->start), to = CPT_MIN(s->end, g->end), skip;
+
+		for (uint64_t at = from; at < to; at += skip * CPT_PAGE) {
+			uint64_t page = (at - g->start) / CPT_PAGE;
+
+			skip = CPT_MAX(unused_from(g, page), (uint64_t)1);
+			if (g->used[page / BLOCK])
+				g->slot[page] = 0;
+		}
+	}
+}
+
+void cpt_precopy_settle(struct cpt_dump *d)
+{
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i];
+
+		for (size_t k = 0; k < p->nwritten; k++)
+			drop(p, &p->written[k]);
+		make_runs(p);
+	}
+}
+
+void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, struct cpt_precopy_sum *ret)
+{
+	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
+	uint64_t written = 0;
+
+	ret->huge_kib = p ? p->huge_kib : 0;
+	ret->left = anon_kib / 4;
+	for (size_t i = 0; p && i < p->nwritten; i++)
+		written += (p->written[i].end - p->written[i].start) / CPT_PAGE;
+	if (p && p->n)			/* holes count as written, but they are not in memory */
+		ret->left = CPT_MIN(ret->left, written);
+}
+
+bool cpt_precopy_calm(const struct cpt_dump *d)
+{
+	return !d->twin_planned && d->nprecopies && d->last_round <= CALM_PAGES;
+}
 
 bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end)
 {
@@ -615,8 +914,7 @@ static int protect_written(void *arg, uint64_t start, uint64_t end, struct cpt_e
 
 void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end)
 {
-	/* it is ours, not the caller's, to change */
-	struct cpt_precopy *p = (struct cpt_precopy *)(uintptr_t)cpt_precopy_of(d, pid);
+	struct cpt_precopy *p = precopy_of(d, pid);
 
 	for (size_t i = 0; p && i < p->n; i++)
 		if (p->ranges[i].start >= start && p->ranges[i].end <= end)

@@ -539,7 +539,9 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 
 int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
 {
-	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = d->memory->sharing }, count, err);
+	/* a twin shares all it has */
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address,
+					  .shared = d->memory->sharing || d->twins }, count, err);
 }
 
 int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)

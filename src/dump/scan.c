@@ -32,7 +32,7 @@ static void choose(struct pm_scan_arg *a, enum cpt_scan what)
 	a->category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
 	if (what == CPT_SCAN_CHANGED || what == CPT_SCAN_PROTECT)
 		a->category_mask |= PAGE_IS_WRITTEN;
-	if (what == CPT_SCAN_PROTECT)
+	if (what == CPT_SCAN_PROTECT || what == CPT_SCAN_PROTECT_ALL)
 		a->flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
 }
 

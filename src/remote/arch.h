@@ -16,8 +16,8 @@ struct cpt_regs {
 
 /* the batch code: bytes to be copied, entry points as offsets into it */
 extern const unsigned char cpt_arch_code[], cpt_arch_code_end[];
-extern const unsigned char cpt_arch_code_single[], cpt_arch_code_batch[], cpt_arch_code_stopped[],
-	cpt_arch_code_resume[];
+extern const unsigned char cpt_arch_code_single[], cpt_arch_code_batch[], cpt_arch_code_twin[],
+	cpt_arch_code_stopped[], cpt_arch_code_resume[];
 
 /* a way back: signal mask, then registers in the order in which the code takes them */
 struct cpt_arch_way {
@@ -55,6 +55,8 @@ bool cpt_arch_native(const struct cpt_regs *r);
 void cpt_arch_enter_resume(struct cpt_regs *r, const struct cpt_arch_entry *e);
 void cpt_arch_enter_batch(struct cpt_regs *r, const struct cpt_arch_entry *e, uint64_t calls, uint64_t ncalls);
 void cpt_arch_enter_single(struct cpt_regs *r, const struct cpt_arch_entry *e, uint32_t nr, const uint64_t arg[6]);
+/** cpt_arch_enter_twin - the same, to make a twin of the address space; its result is that of a single call */
+void cpt_arch_enter_twin(struct cpt_regs *r, const struct cpt_arch_entry *e);
 /** cpt_arch_single_ret - result of the single call, registers read at the stop */
 int64_t cpt_arch_single_ret(const struct cpt_regs *r);
 uint64_t cpt_arch_pc(const struct cpt_regs *r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* remote.c - seize a task, run batches in it, let it go as it was */
-#include "remote/remote.h"
+#include "remote/inside.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -69,7 +69,7 @@ int cpt_remote_seize(pid_t tid, unsigned long options, struct cpt_err *err)
 }
 
 /* waits for a change of state of a tracee; polls only when there is a deadline and nothing yet */
-static int wait_for(pid_t tid, int deadline_ms, int *status, struct cpt_err *err)
+int cpt_remote_wait(pid_t tid, int deadline_ms, int *status, struct cpt_err *err)
 {
 	uint64_t end = cpt_now_ns() + (uint64_t)deadline_ms * 1000000;
 	unsigned pause_us = 20;
@@ -95,7 +95,7 @@ int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct 
 	int status, sig;
 
 	for (;;) {
-		if (wait_for(tid, deadline_ms, &status, err))
+		if (cpt_remote_wait(tid, deadline_ms, &status, err))
 			return err->sys == ECHILD ? 1 : -1;
 		if (!WIFSTOPPED(status))
 			return 1;
@@ -156,7 +156,7 @@ static off_t tail(const struct cpt_remote_mm *mm)
 	return (off_t)mm->code + (cpt_arch_code_end - cpt_arch_code);
 }
 
-static struct cpt_arch_entry entry(const struct cpt_remote *r)
+struct cpt_arch_entry cpt_remote_entry(const struct cpt_remote *r)
 {
 	return (struct cpt_arch_entry){ r->mm->code, r->ns_tgid, r->ns_tid, r->stop_signal, r->way };
 }
@@ -169,7 +169,7 @@ static int step_inside(struct cpt_remote *r, const struct cpt_remote *other, str
 	struct cpt_arch_way way;
 
 	r->way = other && !other->way;
-	e = entry(r);
+	e = cpt_remote_entry(r);
 	cpt_arch_way_back(&r->regs, r->sigmask, &way);
 	cpt_arch_enter_resume(&regs, &e);
 	cpt_kill_here();
@@ -197,7 +197,7 @@ static int own_scratch(struct cpt_remote *r, uint64_t scratch, uint64_t size, st
  * The way back must stand before the task is let run; it also takes away the
  * scratch mapping at @scratch of @size bytes. Another thread's stands until then.
  */
-static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, struct cpt_err *err)
+int cpt_remote_arm(struct cpt_remote *r, uint64_t scratch, uint64_t size, struct cpt_err *err)
 {
 	struct cpt_remote *other = r->mm->inside;
 
@@ -216,7 +216,7 @@ static int arm_way_back(struct cpt_remote *r, uint64_t scratch, uint64_t size, s
  * back, and its mask, through the code. The other way round it would go on
  * with all signals held back.
  */
-static int let_run(struct cpt_remote *r, const struct cpt_regs *regs, struct cpt_err *err)
+int cpt_remote_let_run(struct cpt_remote *r, const struct cpt_regs *regs, struct cpt_err *err)
 {
 	if (set_regs(r->tid, regs, err) || hold_signals(r, err))
 		return -1;
@@ -226,14 +226,13 @@ static int let_run(struct cpt_remote *r, const struct cpt_regs *regs, struct cpt
 	return 0;
 }
 
-/* Waits until the code has come to its end. Other stops on the way are passed over. */
-static int wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err *err)
+int cpt_remote_wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err *err)
 {
 	uint64_t end = r->mm->code + (uint64_t)(cpt_arch_code_stopped - cpt_arch_code);
 	int status;
 
 	for (;;) {
-		if (wait_for(r->tid, 0, &status, err))
+		if (cpt_remote_wait(r->tid, 0, &status, err))
 			return -1;
 		if (!WIFSTOPPED(status))
 			return cpt_fail_errno(err, ESRCH, "task %d ended in the middle of a batch", r->tid);
@@ -241,6 +240,8 @@ static int wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_err 
 			return -1;
 		if (WSTOPSIG(status) == r->stop_signal && !(status >> 16) && cpt_arch_pc(regs) == end)
 			return 0;
+		if (status >> 16 == PTRACE_EVENT_CLONE)
+			return 1;
 		if (WSTOPSIG(status) == SIGSTOP && !(status >> 16))
 			r->owes_stop = true;
 		else if (WSTOPSIG(status) == SIGSEGV || WSTOPSIG(status) == SIGBUS ||
@@ -258,11 +259,11 @@ static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int6
 	bool maps = nr == SYS_mmap;
 	struct cpt_arch_entry e;
 
-	if (arm_way_back(r, maps ? CPT_ARCH_SCRATCH_RETURNED : r->mm->scratch, maps ? arg[1] : r->mm->size, err))
+	if (cpt_remote_arm(r, maps ? CPT_ARCH_SCRATCH_RETURNED : r->mm->scratch, maps ? arg[1] : r->mm->size, err))
 		return -1;
-	e = entry(r);
+	e = cpt_remote_entry(r);
 	cpt_arch_enter_single(&regs, &e, nr, arg);
-	if (let_run(r, &regs, err) || wait_end(r, &regs, err))
+	if (cpt_remote_let_run(r, &regs, err) || cpt_remote_wait_end(r, &regs, err))
 		return -1;
 	*ret = cpt_arch_single_ret(&regs);
 	return 0;
@@ -451,18 +452,18 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 	resolve(b, r->mm->scratch, r->mm->scratch + b->ncalls * sizeof(struct cpt_call));
 	if (copy(r, b, true, err))
 		return -1;
-	if (arm_way_back(r, r->mm->scratch, r->mm->size, err))
+	if (cpt_remote_arm(r, r->mm->scratch, r->mm->size, err))
 		return -1;
-	e = entry(r);
+	e = cpt_remote_entry(r);
 	cpt_arch_enter_batch(&regs, &e, r->mm->scratch, b->ncalls);
-	return let_run(r, &regs, err);
+	return cpt_remote_let_run(r, &regs, err);
 }
 
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err)
 {
 	struct cpt_regs regs;
 
-	if (wait_end(r, &regs, err) || copy(r, b, false, err))
+	if (cpt_remote_wait_end(r, &regs, err) || copy(r, b, false, err))
 		return -1;
 	for (size_t i = 0; i < b->ncalls; i++) {
 		const struct cpt_call *c = &b->calls[i];

@@ -160,6 +160,19 @@ int cpt_batch_run(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err
 /** cpt_batch_start, cpt_batch_finish - the two halves, so that several tasks work at once */
 int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
 int cpt_batch_finish(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_remote_twin - make a copy-on-write twin of the address space of @r
+ * @r:       opened; none of its address space's threads may run
+ * @options: PTRACE_O_… that @r was seized with
+ * @ret:     a process, traced and stopped for ever; ended by cpt_remote_twin_end, or when the tracer dies
+ *
+ * It has no descriptors and is no child of @r's process. Fails with what clone(2) fails with; @r is then as before.
+ */
+int cpt_remote_twin(struct cpt_remote *r, unsigned long options, pid_t *ret, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_twin_lives - false: somebody has killed it; what was read from it lately is worth nothing */
+bool cpt_remote_twin_lives(pid_t twin);
+/** cpt_remote_twin_end - kill it and wait for that */
+void cpt_remote_twin_end(pid_t twin);
 /** cpt_remote_settle - own mask and registers back; the task stays stopped. Fine for a task that is gone. */
 int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err) CPT_CHECKED;
 /** cpt_remote_unmap - take the scratch mapping away while there still is a way back; before others are settled */

@@ -2,6 +2,7 @@
 /* arch.c - what is particular to x86-64: register sets, entry conventions, system call restart */
 #include "remote/arch.h"
 
+#include <sched.h>
 #include <sys/syscall.h>
 
 #define USER_CS_64 0x33			/* arch/x86/include/asm/segment.h: __USER_CS */
@@ -42,6 +43,17 @@ void cpt_arch_enter_single(struct cpt_regs *r, const struct cpt_arch_entry *e, u
 	enter(r, cpt_arch_code_single, e);
 	r->gp.rbx = nr == SYS_munmap;
 	r->gp.rax = nr;
+	cpt_arch_set_args(r, arg);
+}
+
+void cpt_arch_enter_twin(struct cpt_regs *r, const struct cpt_arch_entry *e)
+{
+	/* the middle shares memory and descriptors, and sends no signal when it ends */
+	const uint64_t arg[6] = { CLONE_VM | CLONE_FILES };
+
+	enter(r, cpt_arch_code_twin, e);
+	r->gp.rbx = 0;
+	r->gp.rax = SYS_clone;
 	cpt_arch_set_args(r, arg);
 }
 

@@ -20,9 +20,9 @@
  */
 	.section .rodata
 	.globl cpt_arch_code, cpt_arch_code_end, cpt_arch_code_batch
-	.globl cpt_arch_code_single, cpt_arch_code_stopped, cpt_arch_code_resume
+	.globl cpt_arch_code_single, cpt_arch_code_twin, cpt_arch_code_stopped, cpt_arch_code_resume
 	.hidden cpt_arch_code, cpt_arch_code_end, cpt_arch_code_batch
-	.hidden cpt_arch_code_single, cpt_arch_code_stopped, cpt_arch_code_resume
+	.hidden cpt_arch_code_single, cpt_arch_code_twin, cpt_arch_code_stopped, cpt_arch_code_resume
 	.balign 16
 
 #define CALL_FLAGS 4
@@ -35,7 +35,16 @@
 
 #define NR_munmap 11
 #define NR_rt_sigprocmask 14
+#define NR_clone 56
+#define NR_wait4 61
+#define NR_exit_group 231
 #define NR_tgkill 234
+#define NR_close_range 436
+
+#define CLONE_FILES 0x400
+#define WALL 0x40000000
+#define EINTR 4
+#define CLOSE_RANGE_UNSHARE 2
 
 	.macro LOAD n, reg
 	mov	CALL_ARG0 + 8 * \n(%rbx), \reg
@@ -99,6 +108,52 @@ next:	add	$CALL_SIZE, %rbx
 failed:	testb	$1, CALL_FLAGS(%rbx)
 	jnz	next
 	jmp	stop
+
+	/*
+	 * A twin of the address space. clone(2), with the arguments in
+	 * registers, makes a child that shares the memory: the middle. It lets
+	 * go of all descriptors, makes a child that shares nothing but the
+	 * then empty table, and ends: so the twin has no parent here. The
+	 * middle is waited for. Whatever happens to the tracer, the middle and
+	 * the twin can only come to their ends.
+	 */
+cpt_arch_code_twin:
+	syscall
+	mov	%rax, %rbp
+	test	%rax, %rax
+	js	stop
+	jz	5f
+4:	mov	%ebp, %edi
+	xor	%esi, %esi
+	mov	$WALL, %edx
+	xor	%r10d, %r10d
+	mov	$NR_wait4, %eax
+	syscall
+	cmp	$-EINTR, %eax
+	je	4b
+	jmp	stop
+5:	xor	%edi, %edi
+	or	$-1, %esi
+	mov	$CLOSE_RANGE_UNSHARE, %edx
+	mov	$NR_close_range, %eax
+	syscall
+	test	%eax, %eax
+	js	6f
+	mov	$CLONE_FILES, %edi
+	xor	%esi, %esi
+	xor	%edx, %edx
+	xor	%r10d, %r10d
+	xor	%r8d, %r8d
+	mov	$NR_clone, %eax
+	syscall
+	/* the middle ends with the error, or with 0, as the twin does if it is ever let go */
+6:	xor	%edi, %edi
+	sub	%eax, %edi
+	jns	7f
+	xor	%edi, %edi
+7:	mov	$NR_exit_group, %eax
+	syscall
+	jmp	7b
 
 	/* one call, everything in registers; the result goes to rbp */
 cpt_arch_code_single:
