@@ -24,6 +24,11 @@ static int holder_name(const struct cpt_dump *d, char name[64], struct cpt_err *
 	return 0;
 }
 
+static const char *output_name(const struct cpt_dump *d)
+{
+	return d->opt->image ? d->opt->image : "checkpoint.cpt";
+}
+
 static int open_base(struct cpt_dump *d, struct cpt_track *k, struct cpt_err *err)
 {
 	struct stat st;
@@ -34,6 +39,9 @@ static int open_base(struct cpt_dump *d, struct cpt_track *k, struct cpt_err *er
 		return cpt_fail(err, CPT_USAGE, "the base %s is no file", d->opt->base);
 	if (cpt_img_open(d->opt->base, &k->base, err) || cpt_img_check_messages(k->base, err))
 		return cpt_within(err, "the base");
+	/* the file would be replaced, and the new image build on what is gone */
+	if (!stat(output_name(d), &st) && cpt_img_builds_on(k->base, st.st_dev, st.st_ino))
+		return cpt_fail(err, CPT_USAGE, "%s is needed by the image to be made; write that to another file", output_name(d));
 	if (cpt_img_depth(k->base) + 1 >= CPT_IMG_CHAIN_MAX)
 		return cpt_fail(err, CPT_UNSUPPORTED, "%s builds on %u images already; fold them into one with cptool merge",
 				d->opt->base, cpt_img_depth(k->base));
@@ -81,7 +89,7 @@ int cpt_track_begin(struct cpt_dump *d, struct cpt_err *err)
 
 void cpt_track_header(struct cpt_dump *d, Cpt__Header *h)
 {
-	const char *output = d->opt->image ? d->opt->image : "checkpoint.cpt", *slash = strrchr(output, '/');
+	const char *output = output_name(d), *slash = strrchr(output, '/');
 	char *folder = cpt_arena_printf(&d->arena, "%.*s", slash ? (int)(slash - output + 1) : 2, slash ? output : "./");
 	CPT_AUTO(mem) char *base = NULL, *out = NULL;
 

@@ -93,6 +93,16 @@ const struct cpt_img *cpt_chain_at(const struct cpt_img *img, uint64_t slot)
 	return img;
 }
 
+bool cpt_img_builds_on(const struct cpt_img *img, dev_t dev, ino_t ino)
+{
+	struct stat st;
+
+	for (; img; img = img->base)
+		if (!fstat(img->fd, &st) && st.st_dev == dev && st.st_ino == ino)
+			return true;
+	return false;
+}
+
 unsigned cpt_img_depth(const struct cpt_img *img)
 {
 	unsigned n = 0;

@@ -212,6 +212,8 @@ int cpt_img_blob(const struct cpt_img *img, uint64_t id, const void **data, size
 #define CPT_IMG_BASE_SLOT (1ULL << CPT_IMG_FILE_SHIFT)
 #define CPT_IMG_CHAIN_MAX 1000		/* images that an increment may build on, one on the other */
 
+/** cpt_img_builds_on - is that file the image, or one that it builds on? */
+bool cpt_img_builds_on(const struct cpt_img *img, dev_t dev, ino_t ino);
 /** cpt_img_depth - on how many images it builds, one on the other; after cpt_img_check_messages */
 unsigned cpt_img_depth(const struct cpt_img *img);
 /** cpt_img_slots - how many pages are stored in this very image */
