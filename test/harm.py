@@ -16,6 +16,18 @@ def counters(name):
         return struct.unpack("8Q", f.read(64))
 
 
+def joined(lines):
+    """range and protection of each mapping; neighbours of one kind as one, as the kernel joins them when it may"""
+    maps = []
+    for at, prot, offset, device, inode, *_ in lines:
+        first, last = at.split("-")
+        if maps and inode == "0" and maps[-1][1:] == [prot, inode] and maps[-1][0].split("-")[1] == first:
+            maps[-1][0] = maps[-1][0].split("-")[0] + "-" + last
+        else:
+            maps.append([at, prot, inode])
+    return [m[:2] for m in maps]
+
+
 def tasks(group):
     """what must not change: threads, masks, mappings, descriptors"""
     seen, pipes = {}, {}
@@ -33,7 +45,7 @@ def tasks(group):
                     here[key] = value.strip()
         if int(here["Tgid"]) == tid:
             with open("/proc/%d/maps" % tid) as f:
-                here["maps"] = [line.split()[:2] for line in f]
+                here["maps"] = joined(line.split() for line in f)
             here["fds"] = sorted((n, target("/proc/%d/fd/%s" % (tid, n)))
                                  for n in sorted(os.listdir("/proc/%d/fd" % tid), key=int))
         seen[tid] = here

@@ -497,8 +497,10 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 	}
 	j.packed.npages = npages;
 	if (j.pack ? cpt_img_take_slots(d->img, npages, &j.packed.first_slot, err) :
-		     cpt_img_span_open(d->img, npages, &j.span, err))
+		     cpt_img_span_open(d->img, npages, &j.span, err)) {
+		free_job(&j);
 		return -1;
+	}
 	if (c->spans++ >= (d->opt->codec ? INLINE_PACKED : INLINE_SPANS))
 		return hand_over(c, &j, err);
 	return do_job(c, &j, err);
