@@ -158,6 +158,15 @@ enum cpt_codec { CPT_CODEC_NONE, CPT_CODEC_ZLIB, CPT_CODEC_ZSTD, CPT_CODEC_LZ4 }
 
 /**
  * struct cpt_stats - times in nanoseconds, sizes in bytes, counts
+ * @freeze_ns, @state_ns, @memory_ns, @write_ns, @kill_ns: phases that follow
+ *	each other: until the group stands still, descriptors and all that is
+ *	small (restore: checks), pages, commit and sync, the end of the group.
+ *	With a dump that copies while the group runs: of the pause only.
+ * @pages_written:   stored in the image (also of a merge)
+ * @pages_shared:    of several processes, stored or read once
+ * @pages_zero:      nothing but zeros, not stored
+ * @pages_unchanged: copied before the pause, or stored in the base
+ * @pages_read:      restore: brought into place
  */
 struct cpt_stats {
 	uint64_t total_ns;
@@ -166,6 +175,7 @@ struct cpt_stats {
 	uint64_t image_bytes;
 	uint64_t processes, threads;
 	uint64_t pages_written, pages_shared, pages_zero, pages_unchanged;
+	uint64_t pages_read;
 	uint64_t pages_lazy;	/* restore: that come when the group runs already */
 	uint64_t copied_first;	/* processes of which memory was copied while they ran */
 	uint64_t twins;		/* processes whose memory was read from a twin after the pause */
@@ -232,8 +242,10 @@ CPT_API int cpt_image_verify(const char *image, struct cpt_err *err) CPT_CHECKED
  * cpt_image_merge - fold an increment and all it builds on into one full image
  * @image:  the last of the chain; it and the others are left as they are
  * @output: file name, or "-" for standard output
+ * @ret:    may be NULL
  */
-CPT_API int cpt_image_merge(const char *image, const char *output, struct cpt_err *err) CPT_CHECKED;
+CPT_API int cpt_image_merge(const char *image, const char *output, struct cpt_stats *ret,
+			    struct cpt_err *err) CPT_CHECKED;
 /** cpt_image_show - describe an image line by line, or as one JSON document */
 CPT_API int cpt_image_show(const char *image, bool json, struct cpt_sink out,
 			   struct cpt_err *err) CPT_CHECKED;

@@ -111,7 +111,7 @@ void catch_signals(void);
 /** late_signal - one that came when there was nothing left to undo; 0: none did */
 int late_signal(void);
 
-/** write_stats - as JSON into a file, or "-" for stdout; @what is "dump" or "restore" */
+/** write_stats - as JSON into a file, or "-" for stdout; @what is the verb */
 int write_stats(const char *file, const char *what, const struct cpt_stats *stats);
 
 #endif

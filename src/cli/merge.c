@@ -11,21 +11,28 @@ static const char help[] =
 	"Fold an increment and all the images that it builds on into one full image.\n"
 	"\n"
 	"  -o, --output FILE      the new image; - is standard output\n"
+	"      --stats FILE           write times and sizes as JSON; - is standard output\n"
 	"      --no-progress      no line that tells how far it is, also on a terminal\n"
 	"  -v, --verbose          tell more; twice: tell all\n";
 
 int verb_merge(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' }, PROGRESS_LONG, COMMON_LONG, END_LONG
+		{ "output", required_argument, NULL, 'o' }, { "stats", required_argument, NULL, OPT_STATS },
+		PROGRESS_LONG, COMMON_LONG, END_LONG
 	};
-	const char *output = NULL;
+	const char *output = NULL, *stats_file = NULL;
+	struct cpt_stats stats = { 0 };
 	struct cpt_err err = { 0 };
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
 		if (c == 'o') {
 			output = optarg;
+			continue;
+		}
+		if (c == OPT_STATS) {
+			stats_file = optarg;
 			continue;
 		}
 		status = common(c, "merge", help);
@@ -38,9 +45,11 @@ int verb_merge(int argc, char **argv)
 		return usage_error("merge", "merge: name the one image that is the last of the chain");
 	if (!strcmp(output, "-") && isatty(STDOUT_FILENO))
 		return usage_error("merge", "merge: an image is not for a terminal: send it into a file or a pipe");
+	if (stats_file && !strcmp(output, "-") && !strcmp(stats_file, "-"))
+		return usage_error("merge", "merge: the image and the statistics can't both go to standard output");
 	progress_start("merge");
-	if (cpt_image_merge(argv[optind], output, &err))
+	if (cpt_image_merge(argv[optind], output, &stats, &err))
 		return failed("merge", &err);
 	progress_end();
-	return EXIT_FINE;
+	return stats_file ? write_stats(stats_file, "merge", &stats) : EXIT_FINE;
 }

@@ -137,6 +137,8 @@ int cpt_img_take_slots(struct cpt_img_writer *w, uint32_t npages, uint64_t *firs
 /** cpt_img_put_packed - append a record whose slots were taken; works on pipes too */
 int cpt_img_put_packed(struct cpt_img_writer *w, const struct cpt_img_packed *p, struct cpt_err *err) CPT_CHECKED;
 
+/** cpt_img_written - pages stored so far, but for those of nothing but zeros, which are left out */
+uint64_t cpt_img_written(const struct cpt_img_writer *w, uint64_t *zero);
 /** cpt_img_bytes - length so far */
 uint64_t cpt_img_bytes(const struct cpt_img_writer *w);
 /** cpt_img_commit - close spans' bookkeeping, write index and commit record, sync, rename into place. After success the image is durable. */

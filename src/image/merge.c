@@ -21,6 +21,7 @@ struct merge {
 	struct cpt_img_writer *to;
 	struct extent *extents;		/* ascending, apart */
 	size_t n, cap;
+	struct cpt_stats stats;
 	char *buf;			/* pages of the next record */
 	uint32_t have;
 };
@@ -170,24 +171,42 @@ static int put_rest(struct merge *m, struct cpt_err *err)
 	return 0;
 }
 
+static int copy(struct merge *m, struct cpt_err *err)
+{
+	uint64_t begin = cpt_now_ns(), end;
+
+	if (put_header(m, err) || copy_pages(m, err))
+		return -1;
+	end = cpt_now_ns();
+	m->stats.memory_ns = end - begin;
+	if (each_message(m, rename_slots, err) || put_rest(m, err) || cpt_img_commit(m->to, err))
+		return -1;
+	m->stats.write_ns = cpt_now_ns() - end;
+	m->stats.image_bytes = cpt_img_bytes(m->to);
+	m->stats.pages_written = cpt_img_written(m->to, &m->stats.pages_zero);
+	return 0;
+}
+
 static int merge(struct merge *m, const char *image, const char *output, struct cpt_guard *guard, struct cpt_err *err)
 {
+	uint64_t begin = cpt_now_ns();
+
 	if (cpt_img_open(image, &m->from, err) || cpt_img_check_messages(m->from, err) ||
 	    cpt_img_unpack(m->from, err) || cpt_img_check_pages(m->from, err) || each_message(m, collect, err))
 		return -1;
+	m->stats.state_ns = cpt_now_ns() - begin;
 	join(m);
 	if (cpt_guard_start(guard, err) || cpt_img_create_guarded(output, guard, &m->to, err))
 		return -1;
 	m->buf = cpt_malloc(CPT_IMG_SPAN_PAGES * CPT_PAGE);
-	if (put_header(m, err) || copy_pages(m, err) || each_message(m, rename_slots, err) || put_rest(m, err))
-		return -1;
-	return cpt_img_commit(m->to, err);
+	return copy(m, err);
 }
 
-int cpt_image_merge(const char *image, const char *output, struct cpt_err *err)
+int cpt_image_merge(const char *image, const char *output, struct cpt_stats *ret, struct cpt_err *err)
 {
 	struct cpt_guard guard = CPT_GUARD_NONE;
 	struct merge m = { 0 };
+	uint64_t begin = cpt_now_ns();
 	int rc = merge(&m, image ? image : "checkpoint.cpt", output, &guard, err);
 
 	if (!rc)
@@ -197,5 +216,8 @@ int cpt_image_merge(const char *image, const char *output, struct cpt_err *err)
 	cpt_img_close(m.from);
 	free(m.extents);
 	free(m.buf);
+	m.stats.total_ns = cpt_now_ns() - begin;
+	if (ret)
+		*ret = m.stats;
 	return rc;
 }

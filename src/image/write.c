@@ -65,6 +65,12 @@ bool cpt_img_seekable(const struct cpt_img_writer *w)
 	return !w->out.stream;
 }
 
+uint64_t cpt_img_written(const struct cpt_img_writer *w, uint64_t *zero)
+{
+	*zero = w->out.holes / CPT_PAGE;
+	return w->slots - *zero;
+}
+
 uint64_t cpt_img_bytes(const struct cpt_img_writer *w)
 {
 	return w->end + w->buf.len;

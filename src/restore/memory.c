@@ -26,6 +26,7 @@ static int copy_run(struct cpt_restore *r, int fd, uint64_t at, uint64_t slot, u
 			return cpt_fail(err, CPT_BAD_IMAGE, "pages behind the end of a file");
 		if (cpt_pwrite_all(fd, buf, CPT_MIN((uint64_t)bytes, size - at), (off_t)at))
 			return cpt_fail_sys(err, "write content");
+		r->stats.pages_read += n;
 		at += bytes;
 		slot += n;
 		count -= n;

@@ -56,6 +56,7 @@ static void read_pages(struct cpt_restore *r, struct cpt_batch *batch, uint64_t 
 		uint64_t n = CPT_MIN(count, together);
 		int file = cpt_img_slot_fd(r->img, slot);
 
+		r->stats.pages_read += n;
 		if (file == cpt_img_fd(r->img))
 			CPT_CALL(batch, pread64, CPT_NUM(r->image_fd), CPT_NUM(index * CPT_PAGE),
 				 CPT_NUM(n * CPT_PAGE), CPT_NUM(offset));
@@ -107,6 +108,8 @@ void cpt_changed_pages(struct cpt_restore *r, struct cpt_batch *batch, struct cp
 			n = CPT_MIN(a.count, b.count);
 			if (a.slot != b.slot)
 				read_pages(r, batch, a.index, n, a.slot);
+			else
+				r->stats.pages_shared += n;
 			at = a.index + n;
 		}
 		if (has_a && a.index < at)

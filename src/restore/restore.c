@@ -390,6 +390,7 @@ int cpt_restore(const struct cpt_restore_options *opt, struct cpt_stats *ret, st
 	else
 		report_roots(&r);
 	r.stats.processes = r.ntasks;
+	r.stats.image_bytes = r.img ? cpt_img_size(r.img) : 0;
 	for (unsigned i = 0; i < r.ntasks; i++)
 		r.stats.threads += r.tasks[i].nthreads;
 	release(&r);
