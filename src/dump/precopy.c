@@ -465,12 +465,6 @@ static void arm(struct cpt_dump *d, pid_t pid)
 
 /* ---- flags of mappings ----------------------------------------------- */
 
-/*
- * /proc/PID/smaps tells the flags of a mapping, but walks all its pages: 15 ms
- * for a GiB. For large processes it is read before the pause and after it;
- * in the pause /proc/PID/maps must do. Flags that differ are told by the second
- * reading, and the dump is made again with smaps read in the pause.
- */
 static uint64_t sum_kib(const char *text, const char *what)
 {
 	uint64_t sum = 0;
@@ -480,6 +474,12 @@ static uint64_t sum_kib(const char *text, const char *what)
 	return sum;
 }
 
+/*
+ * /proc/PID/smaps tells the flags of a mapping, but walks all its pages: 15 ms
+ * for a GiB. For large processes it is read before the pause and after it;
+ * in the pause /proc/PID/maps must do. Flags that differ are told by the second
+ * reading, and the dump is made again with smaps read in the pause.
+ */
 static int read_flags(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err *err)
 {
 	struct cpt_vma v;

@@ -221,10 +221,22 @@ void cpt_twin_move(struct cpt_dump *d)
 		close(fd);
 }
 
+/* One that is dying has lost its memory before it can be waited for. */
+static bool lives(struct cpt_dump *d, pid_t twin)
+{
+	struct cpt_status s = { 0 };
+	struct cpt_err none;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", twin);
+	return cpt_remote_twin_lives(twin) && !cpt_read_at(AT_FDCWD, path, &d->buf, &none) &&
+	       !cpt_parse_status(d->buf.data, &s, &none) && s.vm_rss_kib;
+}
+
 int cpt_twin_check(struct cpt_dump *d, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++)
-		if (d->tasks[i].twin && !cpt_remote_twin_lives(d->tasks[i].twin))
+		if (d->tasks[i].twin && !lives(d, d->tasks[i].twin))
 			return cpt_fail(err, CPT_SYSTEM,
 					"the twin of task %d (%s) was killed, most likely for want of memory; the group is unharmed",
 					d->tasks[i].pid, d->tasks[i].comm);

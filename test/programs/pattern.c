@@ -2,23 +2,27 @@
 /*
  * pattern.c - memory whose content at any instant is known
  *
- * pattern THREADS MIB FOLDER [hog]
+ * pattern THREADS MIB FOLDER [hog] [kinds] [waits]
  *
  * Each thread owns MIB MiB and takes steps s = 1, 2, …; step s writes s to page
  * s * PRIME mod pages. So from the last step alone it follows what every page
  * must hold: a page that is a step behind or ahead belongs to another instant.
  * When FOLDER/verify appears, all threads halt between two steps and the
  * program writes "ok STEPS" or "bad …" to FOLDER/verdict. With "hog" the threads
- * write as fast as they can, else some 40,000 pages a second.
+ * write as fast as they can, else some 40,000 pages a second. With "waits" there
+ * is a child that sleeps, and threads that wait for it: a word of any child is bad.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +37,8 @@ struct region {
 };
 
 static _Atomic int halt;
-static int hog;
+static int hog, kinds, waits;
+static _Atomic int waited, signals;	/* for and by children, of which there is nothing to be told */
 
 static void nap(long us)
 {
@@ -41,6 +46,64 @@ static void nap(long us)
 
 	while (nanosleep(&t, &t) && errno == EINTR)
 		;
+}
+
+/* With "kinds" the threads' memory is of all the kinds that a fork treats in its own way. */
+static uint64_t *region(int n, size_t size)
+{
+	int kind = kinds ? n % 5 : 0;
+	size_t align = 2UL << 20;
+	char *mem = mmap(NULL, size + align, PROT_READ | PROT_WRITE,
+			 (kind == 4 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return NULL;
+	mem += -(uintptr_t)mem % align;
+	if ((kind == 1 && madvise(mem, size, MADV_HUGEPAGE)) || (kind == 2 && madvise(mem, size, MADV_DONTFORK)) ||
+	    (kind == 3 && madvise(mem, size, MADV_WIPEONFORK)))
+		return NULL;
+	return (uint64_t *)(void *)mem;
+}
+
+/* There is one child, which sleeps: nobody may ever hear of another. */
+static void *waiter(void *arg)
+{
+	int status;
+
+	if (arg) {
+		if (waitpid(-1, &status, __WALL | WUNTRACED | WCONTINUED) > 0)
+			waited++;
+		return NULL;
+	}
+	for (;;) {
+		siginfo_t info = { 0 };
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL) || info.si_pid)
+			waited++;
+		nap(50);
+	}
+}
+
+static void on_child(int sig)
+{
+	(void)sig;
+	signals++;
+}
+
+static int begin_waits(void)
+{
+	struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_RESTART };
+	pthread_t t;
+	pid_t child;
+
+	sigaction(SIGCHLD, &action, NULL);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return child < 0 || pthread_create(&t, NULL, waiter, NULL) || pthread_create(&t, NULL, waiter, &waited);
 }
 
 static void *writer(void *arg)
@@ -113,7 +176,9 @@ static void verify(struct region *r, int n, const char *folder)
 	f = fopen(temp, "w");
 	if (!f)
 		exit(1);
-	if (wrong)
+	if (waited || signals)
+		fprintf(f, "bad: %d times a child was told of, %d signals\n", waited, signals);
+	else if (wrong)
 		fprintf(f, "bad %llu pages: %s\n", wrong, example);
 	else
 		fprintf(f, "ok %llu\n", steps);
@@ -131,13 +196,19 @@ int main(int argc, char **argv)
 
 	if (n < 1 || !r)
 		return 2;
-	hog = argc > 4;
+	for (int i = 4; i < argc; i++) {
+		hog |= !strcmp(argv[i], "hog");
+		kinds |= !strcmp(argv[i], "kinds");
+		waits |= !strcmp(argv[i], "waits");
+	}
+	if (waits && begin_waits())
+		return 1;
 	for (int i = 0; i < n; i++) {
 		pthread_t t;
 
 		r[i].pages = (uint64_t)atoi(argv[2]) * 256;
-		r[i].mem = mmap(NULL, r[i].pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (r[i].mem == MAP_FAILED || pthread_create(&t, NULL, writer, &r[i]))
+		r[i].mem = region(i, r[i].pages * 4096);
+		if (!r[i].mem || pthread_create(&t, NULL, writer, &r[i]))
 			return 1;
 	}
 	snprintf(trigger, sizeof(trigger), "%s/verify", argv[3]);
