@@ -355,7 +355,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		d->again = cpt_precopy_flags_changed(d);
 		if (d->again)
 			return cpt_fail_errno(err, EAGAIN, "mappings changed around the pause");
-		if (d->twins && put_twins(d, err))
+		if ((d->twins && put_twins(d, err)) || cpt_queue_late(d, err))
 			return -1;
 		cpt_dump_precopy_free(d);
 		count(d);

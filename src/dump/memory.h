@@ -122,6 +122,8 @@ int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t c
 int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_drain - returns when everything queued so far stands in the image */
 int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_queue_late - the group runs again: compress and write what was only read in the pause; fine when there is nothing */
+int cpt_queue_late(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_file - the same from a file; @fd is duplicated when needed later */
 int cpt_queue_file(struct cpt_dump *d, int fd, uint64_t offset, uint64_t count, struct cpt_err *err) CPT_CHECKED;
 void cpt_queue_free(struct cpt_dump_memory *m);

@@ -8,7 +8,8 @@
  *
  * To be compressed, they go from the buffer into memory instead, and the
  * record is appended when it is complete. Records of which a sample does not
- * get smaller take the first way.
+ * get smaller take the first way. While a group that is to go on stands still,
+ * its pages are only read, and compressed when it runs again.
  */
 #include "dump/memory.h"
 
@@ -30,6 +31,7 @@
 #define SAMPLE_FROM 64			/* pages; a smaller record is tried as a whole */
 #define DULL_MAX 8			/* after so many bad samples in a row only every 16th record is looked at */
 #define BACKLOG 8			/* records waiting for a thread */
+#define LATE_MAX (256ULL << 20)		/* bytes kept to be compressed after the pause */
 
 struct job {
 	bool pack;			/* compress it */
@@ -37,6 +39,8 @@ struct job {
 	uint64_t hash;			/* of the bytes, once they are copied */
 	struct cpt_img_packed packed;
 	uint32_t zero;			/* pages of zeros, which are not stored */
+	bool later;			/* only read it now */
+	char *raw;			/* what was read; owned */
 	struct cpt_run *runs;
 	size_t nruns;
 };
@@ -54,6 +58,9 @@ struct cpt_copiers {
 	unsigned ndone;
 	struct cpt_err err;		/* of the first that failed */
 	unsigned spans;
+	struct job *late;		/* read in the pause, to be compressed */
+	size_t nlate, late_cap;
+	uint64_t late_bytes;
 	struct cpt_packer *packer;	/* of the thread that queues */
 	unsigned dull;			/* samples in a row that did not shrink */
 };
@@ -201,13 +208,50 @@ static int copy_runs(const struct job *j, struct flow *f, struct cpt_err *err)
 	return f->have ? pour(f, err) : 0;
 }
 
+static int read_runs(const struct job *j, char *at, struct cpt_err *err)
+{
+	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
+
+	for (size_t i = 0; i < j->nruns; i++)
+		for (uint32_t into = 0; into < j->runs[i].npages;) {
+			ssize_t n = gather(&m, &j->runs[i], into, UINT32_MAX, at);
+
+			if (n <= 0)
+				return cpt_fail_sys(err, "task %d: read memory", j->runs[i].pid);
+			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
+			at += n;
+		}
+	return 0;
+}
+
+static int read_job(struct job *j, struct cpt_err *err)
+{
+	size_t size = (size_t)j->packed.npages * CPT_PAGE;
+
+	cpt_progress_add(size);
+	j->raw = cpt_malloc(size);
+	return read_runs(j, j->raw, err);
+}
+
+/* what read_job() has read */
+static void pack_raw(const struct job *j, struct flow *f)
+{
+	f->zero = cpt_zero_pages(j->raw, j->packed.npages);
+	for (uint32_t n, i = 0; i < j->packed.npages; i += n) {
+		n = CPT_MIN(j->packed.npages - i, (uint32_t)CPT_PACK_PAGES);
+		cpt_pack_add(f->packer, j->raw + i * CPT_PAGE, n);
+	}
+}
+
 static int pack_job(struct job *j, char *buf, struct cpt_packer *packer, struct cpt_err *err)
 {
 	struct flow f = { .buf = buf, .packer = packer };
 	uint64_t first = j->packed.first_slot;
 
 	cpt_pack_begin(packer, j->packed.npages);
-	if (copy_runs(j, &f, err))
+	if (j->raw)
+		pack_raw(j, &f);
+	else if (copy_runs(j, &f, err))
 		return -1;
 	cpt_pack_end(packer, &j->packed);
 	j->packed.first_slot = first;
@@ -227,11 +271,21 @@ static int copy_job(struct job *j, struct cpt_img_writer *img, char *buf, struct
 	return 0;
 }
 
+static void keep_for_later(struct cpt_copiers *c, struct job *j)
+{
+	CPT_GROW(c->late, c->nlate, c->late_cap);
+	c->late[c->nlate++] = (struct job){ .pack = true, .raw = CPT_TAKE(j->raw, NULL), .packed = j->packed };
+}
+
 /* A copied job becomes a record; only the one thread that may write records does this. */
 static int close_job(struct cpt_dump *d, struct job *j, struct cpt_err *err)
 {
 	int rc;
 
+	if (j->later) {
+		keep_for_later(d->memory->copiers, j);
+		return 0;
+	}
 	d->stats.pages_zero += j->zero;
 	d->stats.pages_written -= j->zero;
 	if (!j->pack)
@@ -253,18 +307,36 @@ static void free_job(struct job *j)
 {
 	free_runs(j->runs, j->nruns);
 	free(j->packed.payload);
+	free(j->raw);
 }
 
 /* ---- threads --------------------------------------------------------- */
 
+static struct cpt_packer *new_packer(const struct cpt_dump_options *opt)
+{
+	return opt->codec ? cpt_packer_new(opt->codec, opt->codec_level) : NULL;
+}
+
+/* @packer: made when the first job needs it */
+static int any_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_packer **packer, struct cpt_err *err)
+{
+	if (j->later)
+		return read_job(j, err);
+	if (!j->pack)
+		return copy_job(j, c->d->img, buf, err);
+	if (!*packer)
+		*packer = new_packer(c->d->opt);
+	return pack_job(j, buf, *packer, err);
+}
+
 /* Called with the lock held, which is given up meanwhile. */
-static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_packer *packer)
+static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_packer **packer)
 {
 	struct cpt_err err = { 0 };
 
 	c->running++;
 	pthread_mutex_unlock(&c->lock);
-	(void)!(j->pack ? pack_job(j, buf, packer, &err) : copy_job(j, c->d->img, buf, &err));
+	(void)!any_job(c, j, buf, packer, &err);
 	pthread_mutex_lock(&c->lock);
 	c->running--;
 	if (err.fault && !c->err.fault)
@@ -273,15 +345,10 @@ static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_
 	pthread_cond_signal(&c->room);
 }
 
-static struct cpt_packer *new_packer(const struct cpt_dump_options *opt)
-{
-	return opt->codec ? cpt_packer_new(opt->codec, opt->codec_level) : NULL;
-}
-
 static void *copier(void *arg)
 {
 	struct cpt_copiers *c = arg;
-	struct cpt_packer *packer = new_packer(c->d->opt);
+	struct cpt_packer *packer = NULL;
 	char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
 
 	pthread_mutex_lock(&c->lock);
@@ -295,7 +362,7 @@ static void *copier(void *arg)
 		j = c->jobs[c->first];
 		c->first = (c->first + 1) % BACKLOG;
 		c->njobs--;
-		run_job(c, &j, buf, packer);
+		run_job(c, &j, buf, &packer);
 	}
 	pthread_mutex_unlock(&c->lock);
 	cpt_packer_free(packer);
@@ -336,6 +403,8 @@ static int start_copiers(struct cpt_copiers *c, struct cpt_err *err)
 {
 	if (!c->nwanted)
 		c->nwanted = c->d->opt->codec ? CPT_MIN(processors(), (unsigned)COPIERS_MAX) : COPIERS;
+	if (!c->nthreads)
+		c->stop = false;
 	while (c->nthreads < c->nwanted) {
 		int e = pthread_create(&c->thread[c->nthreads], NULL, copier, c);
 
@@ -346,17 +415,21 @@ static int start_copiers(struct cpt_copiers *c, struct cpt_err *err)
 	return 0;
 }
 
-static int hand_over(struct cpt_copiers *c, const struct job *j, struct cpt_err *err)
+/* Takes the job, also when it fails. */
+static int hand_over(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
 {
 	int rc;
 
-	if (start_copiers(c, err))
+	if (start_copiers(c, err)) {
+		free_job(j);
 		return -1;
+	}
 	pthread_mutex_lock(&c->lock);
 	while (c->njobs == BACKLOG || c->ndone >= BACKLOG) {
 		if (c->ndone) {
 			if (close_done(c, err)) {
 				pthread_mutex_unlock(&c->lock);
+				free_job(j);
 				return -1;
 			}
 			continue;
@@ -399,19 +472,10 @@ static struct cpt_copiers *copiers(struct cpt_dump *d)
 static int flush_stream(struct cpt_dump *d, struct job *j, uint32_t npages, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *buf = cpt_malloc((size_t)npages * CPT_PAGE);
-	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
 	uint64_t first;
-	char *at = buf;
 
-	for (size_t i = 0; i < j->nruns; i++)
-		for (uint32_t into = 0; into < j->runs[i].npages;) {
-			ssize_t n = gather(&m, &j->runs[i], into, UINT32_MAX, at);
-
-			if (n <= 0)
-				return cpt_fail_sys(err, "task %d: read memory", j->runs[i].pid);
-			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
-			at += n;
-		}
+	if (read_runs(j, buf, err))
+		return -1;
 	cpt_progress_add((uint64_t)npages * CPT_PAGE);
 	return cpt_img_put_pages(d->img, buf, npages, &first, err);
 }
@@ -461,13 +525,49 @@ static bool worth_packing(struct cpt_copiers *c, const struct job *j, uint32_t n
 	return !c->dull;
 }
 
+/* ---- after the pause --------------------------------------------------- */
+
+/* Does a group that is to go on stand still now? Then it is to run again soon. */
+static bool in_pause(const struct cpt_dump *d)
+{
+	return d->opt->after == CPT_AFTER_RUN && d->stop_began && !d->stats.pause_ns;
+}
+
+static bool for_later(struct cpt_copiers *c, uint32_t npages)
+{
+	uint64_t bytes = (uint64_t)npages * CPT_PAGE;
+
+	if (!c->d->opt->codec || !in_pause(c->d) || c->late_bytes + bytes > LATE_MAX)
+		return false;
+	c->late_bytes += bytes;
+	return true;
+}
+
+int cpt_queue_late(struct cpt_dump *d, struct cpt_err *err)
+{
+	struct cpt_copiers *c = d->memory ? d->memory->copiers : NULL;
+
+	if (!c || !c->nlate)
+		return 0;
+	while (c->nlate) {
+		struct job j = c->late[--c->nlate];
+
+		if (hand_over(c, &j, err))
+			return -1;
+	}
+	if (cpt_queue_drain(d, err))
+		return -1;
+	stop_copiers(c);
+	return 0;
+}
+
 /* ---- records again ---------------------------------------------------- */
 
 /* here and now, without a thread */
 static int do_job(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
 {
 	CPT_AUTO(mem) char *buf = cpt_malloc(COPY_PAGES * CPT_PAGE);
-	int rc = j->pack ? pack_job(j, buf, c->packer, err) : copy_job(j, c->d->img, buf, err);
+	int rc = any_job(c, j, buf, &c->packer, err);
 
 	if (!rc)
 		rc = close_job(c->d, j, err);
@@ -489,7 +589,8 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 		return 0;
 	d->stats.pages_written += npages;
 	c = copiers(d);
-	j.pack = worth_packing(c, &j, npages);
+	j.later = for_later(c, npages);
+	j.pack = j.later || worth_packing(c, &j, npages);
 	if (!j.pack && !cpt_img_seekable(d->img)) {
 		rc = flush_stream(d, &j, npages, err);
 		free_runs(j.runs, j.nruns);
@@ -631,6 +732,9 @@ void cpt_queue_free(struct cpt_dump_memory *m)
 		stop_copiers(c);
 	while (c->ndone)
 		free_job(&c->done[--c->ndone]);
+	while (c->nlate)
+		free_job(&c->late[--c->nlate]);
+	free(c->late);
 	cpt_packer_free(c->packer);
 	free(c);
 	m->copiers = NULL;
