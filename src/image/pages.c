@@ -166,12 +166,18 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* threads that no signal of the program's is delivered to; as many as can be had */
-static void start_threads(struct cpt_page_check *c)
+/*
+ * Threads that no signal of the program's is delivered to; as many as can be
+ * had. Who does something else meanwhile, which is reading the same pages into
+ * place, has a processor for it.
+ */
+static void start_threads(struct cpt_page_check *c, bool beside)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	sigset_t all, old;
 
+	if (beside && cpus > 1)
+		cpus--;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (c->nthreads < THREADS_MAX && (long)c->nthreads < cpus) {
@@ -182,7 +188,7 @@ static void start_threads(struct cpt_page_check *c)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
+static struct cpt_page_check *new_check(const struct cpt_img *img, int to, bool beside)
 {
 	struct cpt_page_check *c = cpt_calloc(1, sizeof(*c));
 	uint64_t bytes = (to < 0 ? all_slots(img) : own_slots(img)) * CPT_PAGE;
@@ -192,7 +198,7 @@ static struct cpt_page_check *new_check(const struct cpt_img *img, int to)
 	pthread_mutex_init(&c->lock, NULL);
 	cpt_progress_begin(to < 0 ? CPT_WORK_CHECK : CPT_WORK_UNPACK, bytes);
 	if (bytes >= WORTH_THREADS)
-		start_threads(c);
+		start_threads(c, beside);
 	return c;
 }
 
@@ -218,19 +224,19 @@ static int finish(struct cpt_page_check *c, struct cpt_err *err)
 
 int cpt_img_check_pages(const struct cpt_img *img, struct cpt_err *err)
 {
-	return finish(new_check(img, -1), err);
+	return finish(new_check(img, -1, false), err);
 }
 
 int cpt_pages_spool(const struct cpt_img *img, int to, struct cpt_err *err)
 {
-	return finish(new_check(img, to), err);
+	return finish(new_check(img, to, false), err);
 }
 
 int cpt_img_check_start(struct cpt_img *img, struct cpt_err *err)
 {
 	if (img->check)
 		return cpt_fail(err, CPT_USAGE, "%s is being checked already", img->name);
-	img->check = new_check(img, -1);
+	img->check = new_check(img, -1, true);
 	return 0;
 }
 

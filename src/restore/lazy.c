@@ -194,7 +194,8 @@ static uint64_t stored_pages(struct cpt_cursor c, const Cpt__Vma *v)
 
 static void split_mapping(struct split *s, struct cpt_cursor *c, const Cpt__Vma *v, const struct cpt_rtask *t)
 {
-	struct cpt_lazy_range range = { v->start / CPT_PAGE, (v->end - v->start) / CPT_PAGE, s->later->numbers };
+	struct cpt_lazy_range range = { v->start / CPT_PAGE, (v->end - v->start) / CPT_PAGE, s->later->numbers,
+					v->advice >> MADV_HUGEPAGE & 1 };
 	bool lazy = worth_it(t, v) && stored_pages(*c, v) >= PAGES_MIN;
 	uint64_t before = s->later->pages;
 	struct cpt_piece a;

@@ -26,6 +26,7 @@ struct cpt_lazy_run {
 struct cpt_lazy_range {
 	uint64_t page, count;		/* address / 4096 at the time of the dump */
 	uint64_t number;		/* of its first page, whether that is in the image or not */
+	bool huge;			/* MADV_HUGEPAGE */
 };
 
 /* an address space as the image has it */
@@ -62,6 +63,13 @@ void cpt_layout_move(struct cpt_layout *l, uint64_t from, uint64_t to, uint64_t 
 /** cpt_layout_cut - pages [from, from + count) are gone */
 void cpt_layout_cut(struct cpt_layout *l, uint64_t from, uint64_t count);
 void cpt_layout_copy(struct cpt_layout *to, const struct cpt_layout *from);
+
+/* ---- huge.c ------------------------------------------------------------ */
+
+/** cpt_huge_for_all - does this host give huge pages to who did not ask for them? */
+bool cpt_huge_for_all(void);
+/** cpt_huge_again - ranges that had huge pages get them again; a wish. All their pages are in, nothing watches them any more. */
+void cpt_huge_again(int pidfd, const struct cpt_lazy_mm *m, const struct cpt_layout *l, bool all);
 
 /* ---- pager.c ---------------------------------------------------------- */
 

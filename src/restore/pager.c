@@ -50,7 +50,8 @@ struct part {
 /* an address space now: one that was restored, or made by a fork since */
 struct space {
 	int uffd;
-	pid_t pid;			/* 0: not known */
+	pid_t pid;			/* 0: not known … */
+	int pidfd;			/* … and -1 */
 	const struct cpt_lazy_mm *mm;
 	uint64_t *missing;		/* a bit for each number */
 	uint64_t left;
@@ -82,6 +83,8 @@ struct pager {
 	size_t nparts;
 	struct space **spaces;
 	size_t nspaces, cap_spaces;
+	struct space **complete;	/* all is in, the descriptor is closed */
+	size_t ncomplete, cap_complete;
 	struct fault *faults;
 	size_t nfaults, cap_faults;
 	struct record asked, next;	/* being copied: for somebody who waits; in the order of the file */
@@ -92,6 +95,7 @@ struct pager {
 	size_t nclients, cap_clients;
 	uint64_t left;
 	unsigned no_memory;
+	bool huge_for_all;
 	bool quiet_down;		/* the kernel asks for a moment */
 	bool hold;			/* for tests: only what is asked for, until somebody waits for all of it */
 	char socket[CPT_LAZY_NAME];
@@ -209,6 +213,14 @@ static void drop_space(struct pager *p, struct space *s)
 	p->nfaults = k;
 	close(s->uffd);
 	free(s->missing);
+	s->missing = NULL;
+	if (s->pidfd >= 0 && !s->left) {
+		CPT_GROW(p->complete, p->ncomplete, p->cap_complete);
+		p->complete[p->ncomplete++] = s;
+		return;
+	}
+	if (s->pidfd >= 0)
+		close(s->pidfd);
 	free(s->layout.v);
 	free(s);
 }
@@ -219,6 +231,7 @@ static int first_space(struct pager *p, struct cpt_lazy_mm *m)
 
 	s->uffd = m->uffd;
 	s->pid = m->task->pid;
+	s->pidfd = cpt_pidfd_open(s->pid, 0);
 	s->mm = m;
 	s->missing = cpt_calloc(m->numbers / 64 + 1, sizeof(*s->missing));
 	for (size_t i = 0; i < m->nruns; i++)
@@ -275,6 +288,7 @@ static int forked(struct pager *p, struct space *s, int uffd)
 	size_t words = s->mm->numbers / 64 + 1;
 
 	c->uffd = uffd;
+	c->pidfd = -1;
 	c->mm = s->mm;
 	c->missing = cpt_malloc(words * sizeof(*c->missing));
 	memcpy(c->missing, s->missing, words * sizeof(*c->missing));
@@ -867,6 +881,7 @@ static int begin(struct pager *p)
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->changed, NULL);
 	p->hold = getenv("CPT_LAZY_HOLD");
+	p->huge_for_all = cpt_huge_for_all();
 	p->asked.reader = cpt_img_reader_new();
 	p->next.reader = cpt_img_reader_new();
 	p->ahead.reader = cpt_img_reader_new();
@@ -925,6 +940,8 @@ static void end(struct pager *p, int rc)
 	if (rc)
 		cpt_pager_end_group(&p->r->group, p->err.text);
 	__atomic_store_n(&p->shared->done, 1, __ATOMIC_RELEASE);
+	for (size_t i = 0; i < p->ncomplete; i++)	/* nobody waits for anything any more */
+		cpt_huge_again(p->complete[i]->pidfd, p->complete[i]->mm, &p->complete[i]->layout, p->huge_for_all);
 	if (!stat(p->socket, &st))
 		unlink(p->socket);
 	_exit(0);			/* with the guard the clients' connections end */
