@@ -368,7 +368,7 @@ int cpt_remote_close(struct cpt_remote *r, struct cpt_err *err)
 
 /* ---- batches --------------------------------------------------------- */
 
-static size_t batch_bytes(const struct cpt_batch *b)
+size_t cpt_batch_bytes(const struct cpt_batch *b)
 {
 	return b->ncalls * sizeof(struct cpt_call) + b->ndata;
 }
@@ -447,7 +447,7 @@ int cpt_batch_start(struct cpt_remote *r, struct cpt_batch *b, struct cpt_err *e
 
 	if (cpt_fault_here())
 		return cpt_fail_errno(err, EIO, "task %d: batch (asked to fail)", r->tid);
-	if (grow_scratch(r, batch_bytes(b), err))
+	if (grow_scratch(r, cpt_batch_bytes(b), err))
 		return -1;
 	resolve(b, r->mm->scratch, r->mm->scratch + b->ncalls * sizeof(struct cpt_call));
 	if (copy(r, b, true, err))

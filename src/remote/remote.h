@@ -65,6 +65,8 @@ struct cpt_batch {
 	size_t npointers, cap_pointers;
 };
 void cpt_batch_reset(struct cpt_batch *b);
+/** cpt_batch_bytes - what it takes of the scratch mapping */
+size_t cpt_batch_bytes(const struct cpt_batch *b);
 void cpt_batch_free(struct cpt_batch *b);
 static inline void cpt_auto_batch(struct cpt_batch *b)
 {

@@ -104,6 +104,10 @@ struct cpt_restore {
 	struct cpt_place *places;	/* private to hierarchies.c */
 	bool timer_ids;			/* the ids of POSIX timers can be asked for */
 	struct cpt_lazy lazy;
+	struct {
+		struct cpt_rtask *task;	/* NULL: nobody */
+		struct cpt_batch batch;
+	} beside;			/* private to tree.c: reads its memory while others are made */
 	struct cpt_restore_objects *own;	/* private to objects.c and the kinds of objects */
 };
 

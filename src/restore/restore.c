@@ -364,6 +364,7 @@ static void release(struct cpt_restore *r)
 	cpt_restore_lazy_free(r);
 	cpt_restore_scratch_free(r);
 	cpt_batch_free(&r->batch);
+	cpt_batch_free(&r->beside.batch);
 	cpt_group_close(&r->group);
 	cpt_img_close(r->img);
 	cpt_arena_free(&r->arena);

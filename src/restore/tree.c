@@ -26,6 +26,7 @@
 #define PTRACE_SETSIGMASK 0x420b
 #endif
 #define STOP_MS 10000
+#define MUCH 1024			/* pages worth being read beside another process */
 
 /* include/uapi/linux/sched.h: the part of struct clone_args used here, at offsets */
 struct clone_with {
@@ -206,10 +207,8 @@ static int strip(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b
 }
 
 /* One batch: own memory, early children, own session and group, the other children. */
-static int grow(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+static int fill_batch(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_batch *b, struct cpt_err *err)
 {
-	struct cpt_batch *b = &r->batch;
-
 	cpt_batch_reset(b);
 	t->birth_mm = cpt_restore_birth_mm(r, t);
 	if (!t->base && strip(r, t, b, err))
@@ -226,9 +225,78 @@ static int grow(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 		clone_strangers(r, t, b);
 	if (t->birth_mm && t->birth_mm != t->mm_img)
 		cpt_restore_mm_grown(r, t, b);
+	return 0;
+}
+
+/* ---- two at once ------------------------------------------------------ */
+
+/*
+ * A process that makes no others can read its memory while the next one is
+ * made: its batch stands in the upper half of the scratch mapping.
+ */
+static int finish_beside(struct cpt_restore *r, struct cpt_err *err)
+{
+	struct cpt_rtask *t = CPT_TAKE(r->beside.task, NULL);
+
+	if (!t)
+		return 0;
+	if (cpt_batch_finish(&t->threads[0].remote, &r->beside.batch, err) || cpt_restore_mm_check(&r->beside.batch, err))
+		return within(t, err);
+	t->mm.scratch = r->scratch + CPT_PAGE;
+	t->mm.size = r->scratch_size - CPT_PAGE;
+	return 0;
+}
+
+static bool bears_nobody(const struct cpt_restore *r, const struct cpt_rtask *t)
+{
+	if (t->nchildren)
+		return false;
+	for (unsigned i = 0; i < r->ntasks && !r->order[i]->parent; i++)
+		if (r->order[i] != t && r->order[i]->birth_session == t->pid)
+			return false;
+	return true;
+}
+
+static bool has_much(const struct cpt_rtask *t)
+{
+	const Cpt__Pages *p = t->mm_img ? t->mm_img->pages : NULL;
+	uint64_t n = 0;
+
+	for (size_t i = 0; p && i < p->n_count && n < MUCH; i++)
+		n += p->count[i];
+	return n >= MUCH;
+}
+
+static int start_beside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	struct cpt_batch *b = &r->beside.batch;
+
+	if (fill_batch(r, t, b, err))
+		return -1;
+	if (cpt_batch_bytes(b) > r->scratch_size / 2)
+		return cpt_batch_run(&t->threads[0].remote, b, err) || cpt_restore_mm_check(b, err) ? within(t, err) : 0;
+	t->mm.scratch = r->scratch + r->scratch_size / 2;
+	t->mm.size = r->scratch_size / 2;
+	if (cpt_batch_start(&t->threads[0].remote, b, err))
+		return within(t, err);
+	r->beside.task = t;
+	return 0;
+}
+
+static int grow(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	struct cpt_batch *b = &r->batch;
+	bool apart = has_much(t) && bears_nobody(r, t);
+
+	if (apart && !r->beside.task)
+		return start_beside(r, t, err);
+	if (fill_batch(r, t, b, err))
+		return -1;
+	if (cpt_batch_bytes(b) > r->scratch_size / 2 - CPT_PAGE && finish_beside(r, err))
+		return -1;
 	if (cpt_batch_run(&t->threads[0].remote, b, err) || cpt_restore_mm_check(b, err))
 		return within(t, err);
-	return 0;
+	return apart ? finish_beside(r, err) : 0;
 }
 
 static int meet(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_rtask *by, struct cpt_err *err)
@@ -332,6 +400,8 @@ int cpt_restore_tree(struct cpt_restore *r, struct cpt_err *err)
 			left--;
 		}
 	}
+	if (finish_beside(r, err))
+		return -1;
 	return left ? cpt_fail(err, CPT_BAD_IMAGE, "%u tasks can't be made: their sessions wait for each other", left) : 0;
 }
 
