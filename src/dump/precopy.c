@@ -32,6 +32,7 @@
 #define ROUNDS 8
 #define PROCESSES 64			/* at most; the others are copied in the pause */
 #define FEW_PAGES 128			/* left over for the pause */
+#define MUCH_PAGES 8192			/* copied in a round: another one that is no better is not tried */
 #define STOP_MS 200
 #define ROOM (1u << 20)			/* bytes that must be left to the memory limit for the little that is mapped while the group runs */
 #define PROBE_KIB (128 * 1024)		/* resident memory below this is copied unprobed */
@@ -729,6 +730,7 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 {
 	uint64_t pages = UINT64_MAX, before;
 	bool probed, any = false;
+	int stalled = 0;
 
 	for (size_t i = 0; i < d->nprecopies; i++)
 		any |= d->precopies[i].n > 0;
@@ -747,7 +749,9 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 			return cpt_within(err, "copy running memory");
 		d->last_round = pages;
 		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
-		if (pages <= FEW_PAGES || (round && pages > before - before / 4) || hopeless(d, pages))
+		stalled += round && pages > before - before / 4;
+		/* one slow round of little says nothing yet */
+		if (pages <= FEW_PAGES || stalled > (pages < MUCH_PAGES) || hopeless(d, pages))
 			break;
 	}
 	return 0;
