@@ -338,6 +338,8 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		return -1;
 	if (wants_precopy(d) && cpt_dump_precopy(d, err))
 		return -1;
+	if (cpt_dump_self(d, err))	/* not in the pause */
+		return -1;
 	cpt_dump_sleeps(d);
 	if (cpt_dump_stop(d, err) || collect(d, err))
 		return -1;

@@ -38,7 +38,7 @@
 #define PROBE_KIB (128 * 1024)		/* resident memory below this is copied unprobed */
 #define PROBE_US 10000			/* twice */
 #define CALM_PAGES 1024			/* copied in the last round: no more is left for the pause */
-#define UNPROTECT_BYTES (16ULL << 20)	/* at once */
+#define UNPROTECT_BYTES (4ULL << 20)	/* at once */
 #define COPY_PAGE_NS 2000.0		/* until it is measured */
 #define NO_SLOT UINT64_MAX
 #define BLOCK 512			/* pages */
