@@ -180,6 +180,7 @@ struct cpt_stats {
 	uint64_t copied_first;	/* processes of which memory was copied while they ran */
 	uint64_t twins;		/* processes whose memory was read from a twin after the pause */
 	uint64_t twin_ns;	/* part of the pause: making them */
+	uint64_t calm_ns, busy_ns;	/* only in a check: see struct cpt_forecast */
 };
 
 /**
@@ -205,8 +206,20 @@ struct cpt_dump_options {
 CPT_API int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret,
 		     struct cpt_err *err) CPT_CHECKED;
 
-/** cpt_check - what of a group could not be dumped; CPT_UNSUPPORTED if any */
-CPT_API int cpt_check(const struct cpt_dump_options *opt,
+/**
+ * struct cpt_forecast - how long a group will stand still in a dump with CPT_AFTER_RUN; nanoseconds, estimated
+ * @calm_ns: if it writes little to its memory
+ * @busy_ns: if it writes to all of it all the time
+ */
+struct cpt_forecast {
+	uint64_t calm_ns, busy_ns;
+};
+
+/**
+ * cpt_check - what of a group could not be dumped; CPT_UNSUPPORTED if any
+ * @ret: set on success; may be NULL
+ */
+CPT_API int cpt_check(const struct cpt_dump_options *opt, struct cpt_forecast *ret,
 		      struct cpt_err *err) CPT_CHECKED;
 /** cpt_check_host - one line per kernel feature to @out; fails if one that is needed lacks */
 CPT_API int cpt_check_host(struct cpt_sink out, struct cpt_err *err) CPT_CHECKED;

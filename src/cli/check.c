@@ -7,7 +7,8 @@ static const char help[] =
 	"\n"
 	"Without GROUP: tell which of the kernel features that cptool uses are here.\n"
 	"With GROUP: look for whatever a dump would refuse, a line for each; exit status 1 if\n"
-	"there is any. The group stands still for a moment, as in a dump, and nothing is written.\n"
+	"there is any; otherwise, how long a dump -R will stop it for, estimated. The group stands\n"
+	"still for a moment, as in a dump, and nothing is written.\n"
 	"\n"
 	"      --tcp-established, --tcp-close, --shell-job, --ext-unix-sk\n"
 	"                         as for dump\n"
@@ -21,9 +22,15 @@ static const struct option options[] = {
 	END_LONG
 };
 
+static unsigned long long up_to_ms(uint64_t ns)
+{
+	return (ns + 999999) / 1000000;
+}
+
 int verb_check(int argc, char **argv)
 {
 	struct cpt_dump_options opt = { .refused = to_stderr };
+	struct cpt_forecast pause;
 	struct cpt_err err = { 0 };
 	int c, status;
 
@@ -50,8 +57,10 @@ int verb_check(int argc, char **argv)
 	opt.group = one_group("check", argc, argv);
 	if (!opt.group)
 		return EXIT_USAGE;
-	if (cpt_check(&opt, &err))
+	if (cpt_check(&opt, &pause, &err))
 		return failed("check", &err);
 	printf("%s: nothing in it hinders a dump\n", opt.group);
+	printf("%s: with -R it will stand still for about %llu ms, for about %llu ms if it writes to all its memory all the time (estimated)\n",
+	       opt.group, up_to_ms(pause.calm_ns), up_to_ms(pause.busy_ns));
 	return flush();
 }

@@ -343,8 +343,10 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 	cpt_dump_sleeps(d);
 	if (cpt_dump_stop(d, err) || collect(d, err))
 		return -1;
-	if (d->checking)
+	if (d->checking) {
+		cpt_twin_forecast(d, cpt_now_ns() - d->stop_began, &d->stats.calm_ns, &d->stats.busy_ns);
 		return 0;
+	}
 	if (put_records(d, err))
 		return -1;
 	if (d->opt->track)
@@ -460,7 +462,13 @@ int cpt_dump(const struct cpt_dump_options *opt, struct cpt_stats *ret, struct c
 	return run(opt, false, ret, err);
 }
 
-int cpt_check(const struct cpt_dump_options *opt, struct cpt_err *err)
+int cpt_check(const struct cpt_dump_options *opt, struct cpt_forecast *ret, struct cpt_err *err)
 {
-	return run(opt, true, NULL, err);
+	struct cpt_stats stats = { 0 };
+
+	if (run(opt, true, &stats, err))
+		return -1;
+	if (ret)
+		*ret = (struct cpt_forecast){ stats.calm_ns, stats.busy_ns };
+	return 0;
 }

@@ -79,6 +79,7 @@ struct cpt_dump {
 	bool twin_planned;		/* memory was left for them that would have been copied first */
 	bool twin_limited, twin_short;	/* memory has a limit; it is too near, or that of processes */
 	uint64_t twin_kib;		/* what they may need at most */
+	uint64_t smaps_ns;		/* spent on reading it in the pause */
 	uint64_t last_round;		/* pages copied in it */
 	double copy_page_ns;		/* how long it takes to copy a page */
 	struct cpt_precopy *precopies;	/* private to precopy.c */

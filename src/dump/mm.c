@@ -226,8 +226,11 @@ static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct 
 		rc = parse_mappings(d, t, mm, true, err);
 	}
 	if (rc > 0) {
+		uint64_t begin = cpt_now_ns();
+
 		if (cpt_dump_smaps(d, t, err))
 			return -1;
+		d->smaps_ns += cpt_now_ns() - begin;
 		rc = parse_mappings(d, t, mm, false, err);
 	}
 	return rc;

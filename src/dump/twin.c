@@ -22,6 +22,10 @@
 #define PAGE_NS 80			/* … each page of 4 KiB … */
 #define HUGE_NS 2000			/* … and each of 2 MiB */
 #define WORTH_NS 2000000		/* a pause for copying below this is no reason for twins */
+#define SMALL_KIB (16 * 1024)		/* for the forecast: processes that are copied in the pause, … */
+#define COPY_NS 2000			/* … a page of them, … */
+#define REST_NS 500000			/* … what is left of another, … */
+#define SCAN_NS 600000			/* … and for looking for it, a GiB */
 #define SPARE_PIDS 16			/* processes the group must still be able to make */
 #define SPARE_BYTES (64ULL << 20)
 #define ANY_LIMIT (1ULL << 56)		/* bytes; there is no room for so many if there is a limit at all */
@@ -179,6 +183,33 @@ int cpt_twin_take(struct cpt_dump *d, struct cpt_err *err)
 	}
 	cpt_info("no twins: %s; what is left is copied in the pause", why.text);
 	return 0;
+}
+
+/* ---- before ----------------------------------------------------------- */
+
+/* Small processes are copied in the pause anyway; of the others smaps is not read in it. */
+void cpt_twin_forecast(struct cpt_dump *d, uint64_t so_far, uint64_t *calm, uint64_t *busy)
+{
+	uint64_t copy = 0, twin = 0, large = 0, spaces = 0;
+
+	*calm = so_far;
+	for (unsigned i = 0; i < d->ntasks; i++) {
+		const struct cpt_task *t = &d->tasks[i];
+		uint64_t kib = t->zombie ? 0 : t->status.vm_anon_kib, ns = kib / 4 * COPY_NS;
+
+		spaces += !t->zombie;
+		twin += t->zombie ? 0 : cpt_twin_ns(kib, 0);
+		if (kib < SMALL_KIB) {
+			*calm += ns;
+			continue;
+		}
+		large++;
+		copy += ns;
+		*calm += REST_NS + kib / (1024 * 1024) * SCAN_NS;
+	}
+	if (large)
+		*calm -= CPT_MIN(so_far, d->smaps_ns);
+	*busy = *calm + (spaces > TWINS_MAX ? copy : CPT_MIN(copy, twin));
 }
 
 /* ---- meanwhile -------------------------------------------------------- */

@@ -31,6 +31,11 @@ bool cpt_twin_room(struct cpt_dump *d, pid_t pid, uint64_t anon_kib);
  * copied because there were to be twins (EAGAIN, d->again).
  */
 int cpt_twin_take(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_twin_forecast - of a group that is stopped for a check: the pause of a snapshot, if it writes little and if it writes all the time
+ * @so_far: how long it took to look at everything
+ */
+void cpt_twin_forecast(struct cpt_dump *d, uint64_t so_far, uint64_t *calm, uint64_t *busy);
 /** cpt_twin_move - when the group runs: the twins leave it, where nothing speaks against that */
 void cpt_twin_move(struct cpt_dump *d);
 /** cpt_twin_check - fails if one was killed: then what was read is worth nothing */
