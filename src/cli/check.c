@@ -32,21 +32,16 @@ int verb_check(int argc, char **argv)
 	struct cpt_dump_options opt = { .refused = to_stderr };
 	struct cpt_forecast pause;
 	struct cpt_err err = { 0 };
-	int c, status;
+	const struct options own = { "check", help, "", options, &opt.permit };
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		if (permit_of(c)) {
-			opt.permit |= permit_of(c);
-		} else if (c == OPT_TIMEOUT) {
-			opt.deadline_ms = seconds(optarg);
-			if (!opt.deadline_ms)
-				return usage_error("check", "check: --timeout %s is no number of seconds", optarg);
-		} else {
-			status = common(c, "check", help);
-			if (status >= 0)
-				return status;
-		}
+	while (own_option(&own, argc, argv, &status) == OPT_TIMEOUT) {
+		opt.deadline_ms = seconds(optarg);
+		if (!opt.deadline_ms)
+			return usage_error("check", "check: --timeout %s is no number of seconds", optarg);
 	}
+	if (status >= 0)
+		return status;
 	if (optind == argc) {
 		if (cpt_check_host(to_stdout, &err)) {
 			fflush(stdout);

@@ -74,20 +74,26 @@ enum long_option {		/* those without a letter */
 	{ "ext-unix-sk", no_argument, NULL, OPT_EXT_UNIX_SK }
 #define END_LONG { NULL, 0, NULL, 0 }
 
-/** permit_of - the bit of enum cpt_permit of an option; 0: it is another */
-unsigned permit_of(int option);
+/* a verb's options */
+struct options {
+	const char *verb, *help;
+	const char *letters;		/* as getopt wants them, beside v and h */
+	const struct option *names;
+	unsigned *permit;		/* gets the bits of PERMIT_LONG; NULL: it has none of them */
+};
 /**
- * common - handle an option that every verb has
- * @verb, @help: to print
- * Returns -1 when handled and the verb goes on, else the exit status to end with.
+ * own_option - the next option that not every verb has, -1 at the end
+ * @status: negative, or the exit status that the verb is to end with now
  */
-int common(int option, const char *verb, const char *help);
+int own_option(const struct options *o, int argc, char **argv, int *status);
 /** louder - one -v more */
 void louder(void);
 /** seconds - parse "2" or "0.5" into milliseconds, 1 to INT_MAX; 0: it is no such number */
 int seconds(const char *text);
 /** one_group - the one group that is left on the command line; NULL after saying what is wrong */
 const char *one_group(const char *verb, int argc, char **argv);
+/** one_image - the one image that is left, or @usual; NULL after saying what is wrong */
+const char *one_image(const char *verb, const char *usual, int argc, char **argv);
 
 /* ---- progress -------------------------------------------------------- */
 

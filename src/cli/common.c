@@ -78,24 +78,7 @@ void louder(void)
 	cpt_set_log(level, to_stderr);
 }
 
-int common(int option, const char *verb, const char *help)
-{
-	switch (option) {
-	case 'v':
-		louder();
-		return -1;
-	case OPT_NO_PROGRESS:
-		progress_off();
-		return -1;
-	case 'h':
-		printf("usage: cptool %s %s", verb, help);
-		return flush();
-	default:		/* getopt has said why */
-		return EXIT_USAGE;
-	}
-}
-
-unsigned permit_of(int option)
+static unsigned permit_of(int option)
 {
 	switch (option) {
 	case OPT_TCP_ESTABLISHED:
@@ -109,6 +92,37 @@ unsigned permit_of(int option)
 	default:
 		return 0;
 	}
+}
+
+int own_option(const struct options *o, int argc, char **argv, int *status)
+{
+	char letters[32];
+	int c;
+
+	snprintf(letters, sizeof(letters), "%svh", o->letters);
+	*status = -1;
+	while ((c = getopt_long(argc, argv, letters, o->names, NULL)) != -1) {
+		switch (c) {
+		case 'v':
+			louder();
+			break;
+		case OPT_NO_PROGRESS:
+			progress_off();
+			break;
+		case 'h':
+			printf("usage: cptool %s %s", o->verb, o->help);
+			*status = flush();
+			return -1;
+		case '?':		/* getopt has said why */
+			*status = EXIT_USAGE;
+			return -1;
+		default:
+			if (!o->permit || !permit_of(c))
+				return c;
+			*o->permit |= permit_of(c);
+		}
+	}
+	return -1;
 }
 
 int seconds(const char *text)
@@ -131,6 +145,15 @@ const char *one_group(const char *verb, int argc, char **argv)
 	else
 		usage_error(verb, "%s: one group at a time: %s", verb, argv[optind + 1]);
 	return NULL;
+}
+
+const char *one_image(const char *verb, const char *usual, int argc, char **argv)
+{
+	if (optind + 1 < argc) {
+		usage_error(verb, "%s: one image at a time: %s", verb, argv[optind + 1]);
+		return NULL;
+	}
+	return optind < argc ? argv[optind] : usual;
 }
 
 /* ---- signals --------------------------------------------------------- */

@@ -102,9 +102,10 @@ int verb_dump(int argc, char **argv)
 	const char *stats_file = NULL;
 	struct cpt_stats stats = { 0 };
 	struct cpt_err err = { 0 };
+	const struct options own = { "dump", help, "o:Rz::", options, &opt.permit };
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "o:Rz::vh", options, NULL)) != -1) {
+	while ((c = own_option(&own, argc, argv, &status)) != -1) {
 		switch (c) {
 		case 'o':
 			opt.image = optarg;
@@ -141,16 +142,10 @@ int verb_dump(int argc, char **argv)
 		case OPT_STATS:
 			stats_file = optarg;
 			break;
-		default:
-			if (permit_of(c)) {
-				opt.permit |= permit_of(c);
-				break;
-			}
-			status = common(c, "dump", help);
-			if (status >= 0)
-				return status;
 		}
 	}
+	if (status >= 0)
+		return status;
 	opt.group = one_group("dump", argc, argv);
 	if (!opt.group)
 		return EXIT_USAGE;

@@ -21,19 +21,16 @@ int verb_freeze(int argc, char **argv)
 	struct cpt_err err = { 0 };
 	const char *group;
 	int deadline_ms = 10000;
-	int c, status;
+	const struct options own = { "freeze", help, "", options, NULL };
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		if (c == OPT_TIMEOUT) {
-			deadline_ms = seconds(optarg);
-			if (!deadline_ms)
-				return usage_error("freeze", "freeze: --timeout %s is no number of seconds", optarg);
-		} else {
-			status = common(c, "freeze", help);
-			if (status >= 0)
-				return status;
-		}
+	while (own_option(&own, argc, argv, &status) == OPT_TIMEOUT) {
+		deadline_ms = seconds(optarg);
+		if (!deadline_ms)
+			return usage_error("freeze", "freeze: --timeout %s is no number of seconds", optarg);
 	}
+	if (status >= 0)
+		return status;
 	group = one_group("freeze", argc, argv);
 	if (!group)
 		return EXIT_USAGE;

@@ -55,19 +55,16 @@ int verb_kill(int argc, char **argv)
 	struct cpt_err err = { 0 };
 	const char *group;
 	int sig = SIGKILL;
-	int c, status;
+	const struct options own = { "kill", help, "s:", options, NULL };
+	int status;
 
-	while ((c = getopt_long(argc, argv, "s:vh", options, NULL)) != -1) {
-		if (c == 's') {
-			sig = signal_of(optarg);
-			if (!sig)
-				return usage_error("kill", "kill: no such signal: %s", optarg);
-		} else {
-			status = common(c, "kill", help);
-			if (status >= 0)
-				return status;
-		}
+	while (own_option(&own, argc, argv, &status) == 's') {
+		sig = signal_of(optarg);
+		if (!sig)
+			return usage_error("kill", "kill: no such signal: %s", optarg);
 	}
+	if (status >= 0)
+		return status;
 	group = one_group("kill", argc, argv);
 	if (!group)
 		return EXIT_USAGE;

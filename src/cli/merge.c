@@ -24,21 +24,13 @@ int verb_merge(int argc, char **argv)
 	const char *output = NULL, *stats_file = NULL;
 	struct cpt_stats stats = { 0 };
 	struct cpt_err err = { 0 };
+	const struct options own = { "merge", help, "o:", options, NULL };
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "o:vh", options, NULL)) != -1) {
-		if (c == 'o') {
-			output = optarg;
-			continue;
-		}
-		if (c == OPT_STATS) {
-			stats_file = optarg;
-			continue;
-		}
-		status = common(c, "merge", help);
-		if (status >= 0)
-			return status;
-	}
+	while ((c = own_option(&own, argc, argv, &status)) != -1)
+		*(c == 'o' ? &output : &stats_file) = optarg;
+	if (status >= 0)
+		return status;
 	if (!output)
 		return usage_error("merge", "merge: say with -o where the new image is to go");
 	if (optind + 1 != argc)

@@ -107,9 +107,10 @@ int verb_restore(int argc, char **argv)
 	struct cpt_stats stats = { 0 };
 	struct cpt_err err = { 0 };
 	bool wait = false;
+	const struct options own = { "restore", help, "", options, &opt.permit };
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
+	while ((c = own_option(&own, argc, argv, &status)) != -1) {
 		switch (c) {
 		case OPT_WAIT:
 			wait = true;
@@ -126,20 +127,13 @@ int verb_restore(int argc, char **argv)
 		case OPT_STATS:
 			stats_file = optarg;
 			break;
-		default:
-			if (permit_of(c)) {
-				opt.permit |= permit_of(c);
-				break;
-			}
-			status = common(c, "restore", help);
-			if (status >= 0)
-				return status;
 		}
 	}
-	if (optind < argc)
-		opt.image = argv[optind++];
-	if (optind < argc)
-		return usage_error("restore", "restore: one image at a time: %s", argv[optind]);
+	if (status >= 0)
+		return status;
+	opt.image = one_image("restore", "checkpoint.cpt", argc, argv);
+	if (!opt.image)
+		return EXIT_USAGE;
 	if (wait)
 		opt.root = remember;
 	progress_start("restore");

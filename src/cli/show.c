@@ -18,24 +18,19 @@ static const struct option options[] = {
 
 int verb_show(int argc, char **argv)
 {
-	const char *image = "checkpoint.cpt";
+	const char *image;
 	struct cpt_err err = { 0 };
 	bool json = false;
-	int c, status;
+	const struct options own = { "show", help, "", options, NULL };
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		if (c == OPT_JSON) {
-			json = true;
-			continue;
-		}
-		status = common(c, "show", help);
-		if (status >= 0)
-			return status;
-	}
-	if (optind < argc)
-		image = argv[optind++];
-	if (optind < argc)
-		return usage_error("show", "show: one image at a time: %s", argv[optind]);
+	while (own_option(&own, argc, argv, &status) == OPT_JSON)
+		json = true;
+	if (status >= 0)
+		return status;
+	image = one_image("show", "checkpoint.cpt", argc, argv);
+	if (!image)
+		return EXIT_USAGE;
 	if (cpt_image_show(image, json, to_stdout, &err))
 		return failed("show", &err);
 	return flush();

@@ -48,17 +48,13 @@ int verb_status(int argc, char **argv)
 	struct cpt_err err = { 0 };
 	const char *group;
 	bool json = false;
-	int c, status;
+	const struct options own = { "status", help, "", options, NULL };
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		if (c == OPT_JSON) {
-			json = true;
-			continue;
-		}
-		status = common(c, "status", help);
-		if (status >= 0)
-			return status;
-	}
+	while (own_option(&own, argc, argv, &status) == OPT_JSON)
+		json = true;
+	if (status >= 0)
+		return status;
 	group = one_group("status", argc, argv);
 	if (!group)
 		return EXIT_USAGE;

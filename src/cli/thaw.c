@@ -12,15 +12,14 @@ static const char help[] =
 int verb_thaw(int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_LONG, END_LONG };
+	const struct options own = { "thaw", help, "", options, NULL };
 	struct cpt_err err = { 0 };
 	const char *group;
-	int c, status;
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		status = common(c, "thaw", help);
-		if (status >= 0)
-			return status;
-	}
+	own_option(&own, argc, argv, &status);
+	if (status >= 0)
+		return status;
 	group = one_group("thaw", argc, argv);
 	if (!group)
 		return EXIT_USAGE;

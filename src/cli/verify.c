@@ -13,19 +13,17 @@ static const char help[] =
 int verb_verify(int argc, char **argv)
 {
 	static const struct option options[] = { PROGRESS_LONG, COMMON_LONG, END_LONG };
-	const char *image = "checkpoint.cpt";
+	const struct options own = { "verify", help, "", options, NULL };
+	const char *image;
 	struct cpt_err err = { 0 };
-	int c, status;
+	int status;
 
-	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
-		status = common(c, "verify", help);
-		if (status >= 0)
-			return status;
-	}
-	if (optind < argc)
-		image = argv[optind++];
-	if (optind < argc)
-		return usage_error("verify", "verify: one image at a time: %s", argv[optind]);
+	own_option(&own, argc, argv, &status);
+	if (status >= 0)
+		return status;
+	image = one_image("verify", "checkpoint.cpt", argc, argv);
+	if (!image)
+		return EXIT_USAGE;
 	progress_start("verify");
 	if (cpt_image_verify(image, &err))
 		return failed("verify", &err);
