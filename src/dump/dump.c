@@ -164,38 +164,29 @@ static int put_header(struct cpt_dump *d, struct cpt_err *err)
 	return cpt_img_put(d->img, CPT_REC_HEADER, &h.base, err);
 }
 
-static int put_task(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
-{
-	if (!t->zombie) {
-		if (cpt_dump_memory(d, t, d->twins ? CPT_PART_CLONED : CPT_PART_ALL, err))
-			return cpt_within(err, "task %d (%s): memory", t->pid, t->comm);
-		if (cpt_img_put(d->img, CPT_REC_MM, &t->mm_img->base, err))
-			return -1;
-	}
-	return cpt_img_put(d->img, CPT_REC_TASK, &t->img->base, err);
-}
-
 /* Parents before children: a child's memory is compared with its parent's. */
-static int put_family(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+static int store_family(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, struct cpt_err *err)
 {
-	if (t->put)
+	if (t->stored)
 		return 0;
-	if (t->parent && put_family(d, t->parent, err))
+	if (t->parent && store_family(d, t->parent, part, err))
 		return -1;
-	t->put = true;
-	return put_task(d, t, err);
+	t->stored = true;
+	if (!t->zombie && cpt_dump_memory(d, t, part, err))
+		return cpt_within(err, "task %d (%s): memory", t->pid, t->comm);
+	return 0;
 }
 
-static int put_tasks(struct cpt_dump *d, struct cpt_err *err)
+static int store_memory(struct cpt_dump *d, enum cpt_part part, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++)
-		if (put_family(d, &d->tasks[i], err))
+		if (store_family(d, &d->tasks[i], part, err))
 			return -1;
 	return cpt_dump_memory_end(d, err);
 }
 
 /* What twins don't have is stored in the pause. */
-static int put_not_cloned(struct cpt_dump *d, struct cpt_err *err)
+static int store_not_cloned(struct cpt_dump *d, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++)
 		if (!d->tasks[i].zombie && cpt_dump_memory(d, &d->tasks[i], CPT_PART_NOT_CLONED, err))
@@ -204,14 +195,35 @@ static int put_not_cloned(struct cpt_dump *d, struct cpt_err *err)
 	return cpt_queue_drain(d, err);
 }
 
-static int put_records(struct cpt_dump *d, struct cpt_err *err)
+static int store(struct cpt_dump *d, struct cpt_err *err)
 {
 	uint64_t begin = cpt_now_ns();
 
 	d->stats.state_ns = begin - d->stop_began;
-	if (cpt_twin_take(d, err) || (d->twins ? put_not_cloned(d, err) : put_tasks(d, err)))
+	if (cpt_twin_take(d, err) || (d->twins ? store_not_cloned(d, err) : store_memory(d, CPT_PART_ALL, err)))
 		return -1;
 	d->stats.memory_ns = cpt_now_ns() - begin;
+	return 0;
+}
+
+static int put_family(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	if (t->put)
+		return 0;
+	if (t->parent && put_family(d, t->parent, err))
+		return -1;
+	t->put = true;
+	if (!t->zombie && cpt_img_put(d->img, CPT_REC_MM, &t->mm_img->base, err))
+		return -1;
+	return cpt_img_put(d->img, CPT_REC_TASK, &t->img->base, err);
+}
+
+/* All is known: the messages are written when the group runs again, if it is to. */
+static int put_records(struct cpt_dump *d, struct cpt_err *err)
+{
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (put_family(d, &d->tasks[i], err))
+			return -1;
 	for (unsigned k = 0; kind(k); k++)
 		if (kind(k)->write && kind(k)->write(d, err))
 			return cpt_within(err, "%s", kind(k)->name);
@@ -307,14 +319,14 @@ static void count(struct cpt_dump *d)
 }
 
 /* The group runs again; its memory as it was in the pause is that of the twins. */
-static int put_twins(struct cpt_dump *d, struct cpt_err *err)
+static int store_twins(struct cpt_dump *d, struct cpt_err *err)
 {
 	uint64_t begin = cpt_now_ns();
 	int rc;
 
 	cpt_twin_move(d);
 	cpt_precopy_settle(d);
-	rc = put_tasks(d, err);
+	rc = store_memory(d, CPT_PART_CLONED, err);
 	if (cpt_twin_check(d, err))	/* the better reason, if there is another one too */
 		rc = -1;
 	d->stats.memory_ns += cpt_now_ns() - begin;
@@ -347,7 +359,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		cpt_twin_forecast(d, cpt_now_ns() - d->stop_began, &d->stats.calm_ns, &d->stats.busy_ns);
 		return 0;
 	}
-	if (put_records(d, err))
+	if (store(d, err) || (d->opt->after != CPT_AFTER_RUN && put_records(d, err)))
 		return -1;
 	if (d->opt->track)
 		cpt_precopy_track(d);
@@ -359,7 +371,8 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 		d->again = cpt_precopy_flags_changed(d);
 		if (d->again)
 			return cpt_fail_errno(err, EAGAIN, "mappings changed around the pause");
-		if ((d->twins && put_twins(d, err)) || cpt_queue_late(d, err))
+		if ((d->twins && store_twins(d, err)) || cpt_queue_late(d, err) ||
+		    (d->opt->after == CPT_AFTER_RUN && put_records(d, err)))
 			return -1;
 		cpt_dump_precopy_free(d);
 		count(d);

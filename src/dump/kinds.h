@@ -50,6 +50,7 @@ struct cpt_task {			/* one process */
 	uint64_t vdso_end;		/* 0: it has none */
 	bool has_children;		/* in the group */
 	struct cpt_known *known;	/* private to memory.c */
+	bool stored;			/* its memory is */
 	bool put;			/* its records are written */
 	pid_t twin;			/* a copy-on-write copy of it; 0: none */
 	Cpt__Task *img;

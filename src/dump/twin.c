@@ -14,8 +14,10 @@
 #include "misc.pb-c.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 
 #define TWINS_MAX 64			/* processes */
 #define EACH_NS 300000			/* of pause for any twin … */
@@ -41,14 +43,24 @@ uint64_t cpt_twin_ns(uint64_t anon_kib, uint64_t huge_kib)
  * All that the twin shares may be written to, and so be there twice, while it
  * lives. Who is near a limit is not brought nearer.
  */
+/* Does the image take memory, too, while it is written? */
+static bool image_in_memory(const struct cpt_dump *d)
+{
+	const char *name = cpt_img_temp(d->img);
+	struct statfs fs;
+
+	return name && !statfs(name, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 bool cpt_twin_room(struct cpt_dump *d, pid_t pid, uint64_t anon_kib)
 {
-	uint64_t need;
+	uint64_t need, host;
 
 	d->twin_kib += anon_kib;
 	d->twin_limited = d->twin_limited || !cpt_dump_has_room(d, ANY_LIMIT);
 	need = d->twin_kib * 1024 + SPARE_BYTES;
-	return cpt_spare_pids(d, pid) >= SPARE_PIDS && cpt_spare_memory(d) > need && cpt_dump_has_room(d, need);
+	host = need + (image_in_memory(d) ? d->twin_kib * 1024 : 0);
+	return cpt_spare_pids(d, pid) >= SPARE_PIDS && cpt_spare_memory(d) > host && cpt_dump_has_room(d, need);
 }
 
 /* An increment, or what one is to build on, lives by what was noted of the program's own pages. */
