@@ -4,7 +4,8 @@
  *
  * It is mapped here, shared, the batch code is put at its start, and every
  * process made from this one inherits it: nothing has to be injected into
- * anybody, and a batch is written where it will run. One runs at a time.
+ * anybody, and a batch is written where it will run. One runs at a time, and
+ * one more in the upper half (tree.c).
  */
 #include "restore/engine.h"
 
