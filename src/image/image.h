@@ -256,7 +256,8 @@ size_t cpt_img_fds(const struct cpt_img *img, int *ret, size_t room);
 /**
  * cpt_img_check_pages - compare the hash of all page data
  * cpt_img_check_start / _finish: the same on threads of its own meanwhile; the
- * caller's other work goes on. Finish must be called once after a start.
+ * caller's other work goes on. Finish must be called once after a start. All of
+ * them after cpt_img_check_messages(), which opens the images that it builds on.
  */
 int cpt_img_check_pages(const struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
 int cpt_img_check_start(struct cpt_img *img, struct cpt_err *err) CPT_CHECKED;
