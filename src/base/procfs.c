@@ -60,6 +60,7 @@ static void status_line(const char *line, struct cpt_status *s)
 		{ "VmLck", offsetof(struct cpt_status, vm_locked_kib), 10 },
 		{ "VmRSS", offsetof(struct cpt_status, vm_rss_kib), 10 },
 		{ "RssAnon", offsetof(struct cpt_status, vm_anon_kib), 10 },
+		{ "FDSize", offsetof(struct cpt_status, fd_room), 10 },
 	};
 	const char *v;
 

@@ -24,6 +24,7 @@ struct cpt_status {
 	bool no_new_privs;
 	unsigned seccomp;		/* 0 off, 1 strict, 2 filter */
 	uint64_t vm_locked_kib, vm_rss_kib, vm_anon_kib;
+	uint64_t fd_room;		/* size of its table of descriptors, which never shrinks */
 };
 /** cpt_parse_status - @text is NUL-terminated and changed while parsing */
 int cpt_parse_status(char *text, struct cpt_status *ret, struct cpt_err *err) CPT_CHECKED;

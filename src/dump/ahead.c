@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ahead.c - read /proc/PID/smaps of the next processes meanwhile
+ * ahead.c - read /proc/PID/smaps (or maps) of the next processes meanwhile
  *
  * It is the one slow file of a process, and only ptrace binds a dump to one
  * thread: where there are many processes, another thread reads ahead.
@@ -42,7 +42,7 @@ static bool put(struct cpt_ahead *a, const struct cpt_task *t)
 		return false;
 	a->ring[at].t = t;
 	a->ring[at].err.fault = CPT_OK;
-	if (cpt_read_at(t->proc, "smaps", &a->ring[at].text, &a->ring[at].err))
+	if (cpt_read_at(t->proc, t->flags_known ? "maps" : "smaps", &a->ring[at].text, &a->ring[at].err))
 		a->ring[at].text.len = 0;
 	pthread_mutex_lock(&a->lock);
 	a->n++;
@@ -86,7 +86,7 @@ int cpt_dump_smaps(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	int rc = 0;
 
 	if (!a)
-		return cpt_read_at(t->proc, "smaps", &d->maps, err);
+		return cpt_read_at(t->proc, t->flags_known ? "maps" : "smaps", &d->maps, err);
 	pthread_mutex_lock(&a->lock);
 	while (!a->n)
 		pthread_cond_wait(&a->more, &a->lock);

@@ -15,6 +15,7 @@
 #include "dump/memory.h"
 #include "dump/track.h"
 #include "dump/twin.h"
+#include "dump/view.h"
 #include "image/codec.h"
 
 #include <stdio.h>
@@ -39,86 +40,11 @@ static int refusals(const struct cpt_dump *d, struct cpt_err *err)
 
 /* ---- kinds ----------------------------------------------------------- */
 
-#define STATES 64			/* more than there are kinds; checked below */
-
-static const struct cpt_dump_kind *kind(unsigned k)
+const struct cpt_dump_kind *cpt_dump_kind(unsigned k)
 {
 	static const struct cpt_dump_kind *const own[] = { &cpt_dump_threads, &cpt_dump_mm_kind };
 
 	return k < CPT_COUNT(own) ? own[k] : cpt_dump_kinds[k - CPT_COUNT(own)];
-}
-
-static int within_kind(const struct cpt_task *t, unsigned k, struct cpt_err *err)
-{
-	return cpt_within(err, "task %d (%s): %s", t->pid, t->comm, kind(k)->name);
-}
-
-static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
-{
-	for (unsigned k = 0; kind(k); k++) {
-		if (kind(k)->look && kind(k)->look(d, t, err))
-			return within_kind(t, k, err);
-		for (unsigned i = 0; kind(k)->look_thread && i < t->nthreads; i++)
-			if (kind(k)->look_thread(d, t, &t->threads[i], err))
-				return within_kind(t, k, err);
-	}
-	return 0;
-}
-
-/* One batch for each thread: what all kinds ask of it; the leader's has the process's questions too. */
-static int ask(struct cpt_dump *d, struct cpt_task *t, unsigned i, struct cpt_err *err)
-{
-	struct cpt_batch *b = &d->batch;
-	void *process[STATES] = { NULL }, *thread[STATES] = { NULL };
-	struct cpt_thread *th = &t->threads[i];
-
-	cpt_batch_reset(b);
-	for (unsigned k = 0; kind(k) && k < STATES; k++)
-		if ((!i && kind(k)->ask && kind(k)->ask(d, t, b, &process[k], err)) ||
-		    (kind(k)->ask_thread && kind(k)->ask_thread(d, t, th, b, &thread[k], err)))
-			return within_kind(t, k, err);
-	if (cpt_batch_run(&th->remote, b, err))
-		return -1;
-	for (unsigned k = 0; kind(k) && k < STATES; k++)
-		if ((!i && kind(k)->tell && kind(k)->tell(d, t, b, process[k], err)) ||
-		    (kind(k)->tell_thread && kind(k)->tell_thread(d, t, th, b, thread[k], err)))
-			return within_kind(t, k, err);
-	return 0;
-}
-
-static int one_process(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
-{
-	if (cpt_dump_describe(d, t, err))
-		return -1;
-	if (t->zombie)
-		return 0;
-	if (cpt_dump_mm(d, t, err))
-		return cpt_within(err, "task %d (%s)", t->pid, t->comm);
-	if (!t->vdso_end)
-		return cpt_fail(err, CPT_UNSUPPORTED, "task %d (%s) has no vdso", t->pid, t->comm);
-	if (cpt_remote_open(&t->threads[0].remote, t->vdso_end, err))
-		return cpt_within(err, "task %d (%s)", t->pid, t->comm);
-	if (look(d, t, err))
-		return -1;
-	for (unsigned i = 0; i < t->nthreads; i++)
-		if (ask(d, t, i, err))
-			return -1;
-	return 0;
-}
-
-static int collect(struct cpt_dump *d, struct cpt_err *err)
-{
-	if (cpt_dump_relatives(d, err) || cpt_dump_memory_begin(d, err))
-		return -1;
-	cpt_dump_ahead(d);
-	for (unsigned i = 0; i < d->ntasks; i++)
-		if (one_process(d, &d->tasks[i], err))
-			return -1;
-	cpt_dump_ahead_end(d);
-	for (unsigned k = 0; kind(k); k++)
-		if (kind(k)->group && kind(k)->group(d, err))
-			return cpt_within(err, "%s", kind(k)->name);
-	return refusals(d, err);
 }
 
 /* ---- records --------------------------------------------------------- */
@@ -224,9 +150,9 @@ static int put_records(struct cpt_dump *d, struct cpt_err *err)
 	for (unsigned i = 0; i < d->ntasks; i++)
 		if (put_family(d, &d->tasks[i], err))
 			return -1;
-	for (unsigned k = 0; kind(k); k++)
-		if (kind(k)->write && kind(k)->write(d, err))
-			return cpt_within(err, "%s", kind(k)->name);
+	for (unsigned k = 0; cpt_dump_kind(k); k++)
+		if (cpt_dump_kind(k)->write && cpt_dump_kind(k)->write(d, err))
+			return cpt_within(err, "%s", cpt_dump_kind(k)->name);
 	return 0;
 }
 
@@ -353,7 +279,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 	if (cpt_dump_self(d, err))	/* not in the pause */
 		return -1;
 	cpt_dump_sleeps(d);
-	if (cpt_dump_stop(d, err) || collect(d, err))
+	if (cpt_dump_stop(d, err) || cpt_dump_collect(d, err) || refusals(d, err))
 		return -1;
 	if (d->checking) {
 		cpt_twin_forecast(d, cpt_now_ns() - d->stop_began, &d->stats.calm_ns, &d->stats.busy_ns);
@@ -437,6 +363,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, struct at
 	cpt_img_discard(d.img);
 	cpt_dump_forget(&d);
 	cpt_dump_objects_free(&d);
+	cpt_view_free(&d);
 	cpt_group_close(&d.group);
 	cpt_batch_free(&d.batch);
 	free(d.buf.data);

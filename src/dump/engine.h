@@ -43,9 +43,15 @@ int cpt_dump_describe(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *er
 /* amount.c: about how many bytes of memory the group has, while it runs */
 uint64_t cpt_dump_amount(const struct cpt_group *g);
 
+/* collect.c */
+/** cpt_dump_collect - look at every process; what can't be carried is refused */
+int cpt_dump_collect(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_kind - the kinds in order, the engine's own first; NULL behind the last (dump.c) */
+const struct cpt_dump_kind *cpt_dump_kind(unsigned k);
+
 /* ahead.c: smaps of many processes, read by another thread */
 void cpt_dump_ahead(struct cpt_dump *d);
-/** cpt_dump_smaps - /proc/PID/smaps of @t in d->maps; once a process, in the order of d->tasks */
+/** cpt_dump_smaps - /proc/PID/smaps of @t (maps, if t->flags_known) in d->maps; once a process, in the order of d->tasks */
 int cpt_dump_smaps(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
 void cpt_dump_ahead_end(struct cpt_dump *d);
 

@@ -6,6 +6,7 @@
  * first compared with the same number of a relative, which takes one call.
  */
 #include "dump/files.h"
+#include "dump/view.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -64,10 +65,11 @@ static int list(struct cpt_dump *d, struct cpt_task *t, uint32_t **ret, size_t *
 }
 
 /* 1: looked at, 0: the number is free */
-static int look_at(struct cpt_dump *d, struct cpt_task *t, uint32_t number, uint32_t *object, struct cpt_err *err)
+static int look_at(struct cpt_dump *d, struct cpt_task *t, uint32_t number, uint64_t file, uint32_t *object,
+		   struct cpt_err *err)
 {
 	CPT_AUTO(fd) int fd = cpt_pidfd_getfd(t->pidfd, (int)number);
-	struct cpt_fd f = { .t = t, .number = (int)number, .fd = fd };
+	struct cpt_fd f = { .t = t, .number = (int)number, .fd = fd, .file = file };
 
 	if (fd < 0 && errno == EBADF)
 		return 0;
@@ -88,23 +90,44 @@ static const struct cpt_task *relative(const struct cpt_dump *d, const struct cp
 	return NULL;
 }
 
+static void add(struct cpt_dump *d, Cpt__Files *files, uint32_t number, uint32_t object)
+{
+	Cpt__Fd *f = CPT_MESSAGE(d, Cpt__Fd, cpt__fd__init);
+
+	CPT_SET(f, fd, number);
+	CPT_SET(f, object, object);
+	files->fds[files->n_fds++] = f;
+}
+
 /* one number: as the relative has it, or looked at; 1: there is one, 0: the number is free */
 static int look_number(struct cpt_dump *d, struct cpt_task *t, const struct cpt_task *like, uint32_t number,
 		       Cpt__Files *files, struct cpt_err *err)
 {
 	uint32_t object = like ? cpt_dump_fd_object(like, number) : 0;
-	Cpt__Fd *f;
 	int found = 1;
 
 	if (!object || cpt_kcmp(like->pid, t->pid, KCMP_FILE, number, number) != 0)
-		found = look_at(d, t, number, &object, err);
-	if (found <= 0)
-		return found;
-	f = CPT_MESSAGE(d, Cpt__Fd, cpt__fd__init);
-	CPT_SET(f, fd, number);
-	CPT_SET(f, object, object);
-	files->fds[files->n_fds++] = f;
-	return 1;
+		found = look_at(d, t, number, 0, &object, err);
+	if (found > 0)
+		add(d, files, number, object);
+	return found;
+}
+
+/* as the view has them */
+static int look_viewed(struct cpt_dump *d, struct cpt_task *t, Cpt__Files *files, const struct cpt_view_file *v,
+		       size_t n, struct cpt_err *err)
+{
+	files->fds = cpt_arena_array(&d->arena, Cpt__Fd *, n);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t object = cpt_dump_file_object(d, v[i].file);
+		int found = object ? 1 : look_at(d, t, v[i].fd, v[i].file, &object, err);
+
+		if (found < 0)
+			return -1;
+		if (found)
+			add(d, files, v[i].fd, object);
+	}
+	return 0;
 }
 
 /* by trying one number after the other until all are found; false: too many are free, a list is better */
@@ -114,6 +137,7 @@ static int look_densely(struct cpt_dump *d, struct cpt_task *t, Cpt__Files *file
 	const struct cpt_task *like = relative(d, t);
 	size_t tries = 2 * count + 32;
 
+	files->n_fds = 0;
 	files->fds = cpt_arena_array(&d->arena, Cpt__Fd *, count + 1);
 	for (uint32_t number = 0; files->n_fds < count && number < tries; number++)
 		if (look_number(d, t, like, number, files, err) < 0)
@@ -143,9 +167,12 @@ int cpt_dump_refuse_shared(struct cpt_dump *d, struct cpt_task *t, int type, con
 			   struct cpt_err *err)
 {
 	struct cpt_order_entry e = { .pid = t->pid, .what = t };
+	uint64_t address = cpt_view_object(d, t->pid, type);
 	void *known;
 
-	if (cpt_order_place(cpt_dump_order(d, type), type, e, &known, err))
+	if (address)
+		known = cpt_dump_owner(d, address, t);
+	else if (cpt_order_place(cpt_dump_order(d, type), type, e, &known, err))
 		return -1;
 	if (known)
 		cpt_refuse(d, t, "shares its %s with process %d (clone without exec): not carried yet",
@@ -156,6 +183,7 @@ int cpt_dump_refuse_shared(struct cpt_dump *d, struct cpt_task *t, int type, con
 static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 {
 	Cpt__Files *files = CPT_MESSAGE(d, Cpt__Files, cpt__files__init);
+	const struct cpt_view_file *view;
 	bool done = false;
 	struct stat st;
 
@@ -164,7 +192,13 @@ static int look(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	/* how many there are (Linux 6.2) */
 	if (fstatat(t->proc, "fd", &st, 0))
 		return cpt_fail_sys(err, "stat /proc/%d/fd", t->pid);
-	if (st.st_size && look_densely(d, t, files, (size_t)st.st_size, &done, err))
+	view = cpt_view_files(d, t, (size_t)st.st_size);
+	if (view) {
+		if (look_viewed(d, t, files, view, (size_t)st.st_size, err))
+			return -1;
+		done = files->n_fds == (size_t)st.st_size;
+	}
+	if (!done && st.st_size && look_densely(d, t, files, (size_t)st.st_size, &done, err))
 		return -1;
 	if (!done && look_listed(d, t, files, err))
 		return -1;
@@ -176,9 +210,9 @@ static int look_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 {
 	if (th->tid == t->pid)
 		return 0;
-	if (cpt_kcmp(t->pid, th->tid, KCMP_FILES, 0, 0) != 0)
+	if (!cpt_view_same(d, t->pid, th->tid, KCMP_FILES))
 		cpt_refuse(d, t, "thread %d has a table of descriptors of its own (unshare): not carried yet", th->tid);
-	if (cpt_kcmp(t->pid, th->tid, KCMP_FS, 0, 0) != 0)
+	if (!cpt_view_same(d, t->pid, th->tid, KCMP_FS))
 		cpt_refuse(d, t, "thread %d has a working directory of its own (unshare): not carried yet", th->tid);
 	return 0;
 }

@@ -16,6 +16,7 @@ struct cpt_fd {
 	struct cpt_task *t;	/* whose; NULL: it was queued in a socket */
 	int number;		/* in @t */
 	int fd;			/* here; borrowed */
+	uint64_t file;		/* the kernel's address of its description (view.h); 0: not known */
 	uint32_t flags;		/* fcntl(F_GETFL) */
 	int64_t pos;		/* bytes */
 	struct stat st;
@@ -57,6 +58,8 @@ int cpt_dump_descriptor(struct cpt_dump *d, struct cpt_fd *f, uint32_t *object,
 			struct cpt_err *err) CPT_CHECKED;
 /** cpt_socket_name - a socket's name for messages: an abstract one begins with @ */
 const char *cpt_socket_name(struct cpt_dump *d, const void *name, size_t len);
+/** cpt_dump_file_object - the object with this address, 0 when it is new */
+uint32_t cpt_dump_file_object(struct cpt_dump *d, uint64_t file);
 /** cpt_dump_examine - fill in the rest of a cpt_fd whose .fd, .t and .number are set */
 int cpt_dump_examine(struct cpt_dump *d, struct cpt_fd *f, struct cpt_err *err) CPT_CHECKED;
 /** cpt_fd_link - what /proc calls it; memory of the dump's */
@@ -94,10 +97,14 @@ struct cpt_order {
 		void *what;
 	} *v;
 	unsigned n, cap;
+	struct cpt_order_entry *later;	/* told apart by address: in the order only once that is needed */
+	unsigned nlater, cap_later;
 };
 /** cpt_order_place - find @e, or put it in; *@ret: the .what found, NULL when new */
 int cpt_order_place(struct cpt_order *o, int kcmp_type, struct cpt_order_entry e,
 		    void **ret, struct cpt_err *err) CPT_CHECKED;
+/** cpt_dump_owner - who came before @t with what stands at @address in the kernel; NULL: nobody */
+void *cpt_dump_owner(struct cpt_dump *d, uint64_t address, struct cpt_task *t);
 /** cpt_dump_order - the order of processes by KCMP_FILES or KCMP_FS */
 struct cpt_order *cpt_dump_order(struct cpt_dump *d, int kcmp_type);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* fs.c - root, working directory, umask */
 #include "dump/files.h"
+#include "dump/view.h"
 
 #include <linux/kcmp.h>
 
@@ -9,6 +10,8 @@ static int check_mounts(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *
 {
 	struct stat ours, theirs;
 
+	if (d->own_namespaces && cpt_view_namespaces(d, t->pid) == d->own_namespaces)
+		return 0;
 	if (stat("/proc/self/ns/mnt", &ours) || fstatat(t->proc, "ns/mnt", &theirs, 0))
 		return cpt_fail_sys(err, "stat /proc/%d/ns/mnt", t->pid);
 	if (ours.st_ino != theirs.st_ino)

@@ -48,6 +48,7 @@ struct cpt_task {			/* one process */
 	unsigned nthreads;
 	struct cpt_remote_mm mm;
 	uint64_t vdso_end;		/* 0: it has none */
+	bool flags_known;		/* of its mappings, to view.c: maps will do for smaps */
 	bool has_children;		/* in the group */
 	struct cpt_known *known;	/* private to memory.c */
 	bool stored;			/* its memory is */
@@ -97,10 +98,12 @@ struct cpt_dump {
 	struct cpt_stats stats;
 	struct cpt_buf maps;		/* for /proc/PID/smaps */
 	struct cpt_ahead *ahead;	/* private to ahead.c */
+	struct cpt_view *view;		/* private to view.c; NULL: there is none */
 	struct cpt_mapped *mapped;	/* private to mm.c */
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */
 	struct cpt_self *self;		/* by cpt_dump_self() */
+	uint64_t own_namespaces;	/* the view's name for namespaces that are cptool's; 0: unknown */
 	bool *self_frozen;		/* by group: frozen by itself before the dump; NULL: not looked yet */
 	struct Cpt__Cgroup *cgroups;	/* private to cgroups.c */
 };

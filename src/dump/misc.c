@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* misc.c - single settings of processes and threads; settings that can't be carried; namespaces */
-#include "dump/kinds.h"
+#include "dump/view.h"
 #include "image/state.h"
 
 #include <linux/membarrier.h>
@@ -33,11 +33,20 @@ static void refuse_namespace(struct cpt_dump *d, struct cpt_task *t, int ns)
 		   what[ns], t->pid);
 }
 
+/* All but the user namespace hang on one pointer, which most tasks of a group share. */
+static bool in_own_namespaces(const struct cpt_dump *d, pid_t tid)
+{
+	return d->own_namespaces && cpt_view_namespaces(d, tid) == d->own_namespaces;
+}
+
 static int look_namespaces(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 {
 	char link[32];
 
-	for (int ns = 0; ns < CPT_NS_COUNT; ns++) {
+	bool known = in_own_namespaces(d, t->pid);
+	unsigned refused = d->refused;
+
+	for (int ns = 0; ns < (known ? CPT_NS_USER + 1 : CPT_NS_COUNT); ns++) {
 		ssize_t n = readlinkat(t->proc, cpt_ns_file[ns], link, sizeof(link) - 1);
 
 		if (n < 0 && errno != ENOENT)
@@ -46,6 +55,8 @@ static int look_namespaces(struct cpt_dump *d, struct cpt_task *t, struct cpt_er
 		if (strcmp(link, d->self->ns[ns]) != 0)
 			refuse_namespace(d, t, ns);
 	}
+	if (!known && d->refused == refused)
+		d->own_namespaces = cpt_view_namespaces(d, t->pid);
 	return 0;
 }
 
@@ -176,7 +187,7 @@ static int ask_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread 
 	a->cpuid = CPT_TRY(b, arch_prctl, CPT_NUM(0x1011), zero);			/* ARCH_GET_CPUID */
 	a->get_shadow = CPT_TRY(b, arch_prctl, CPT_NUM(0x5005), CPT_DATA(a->shadow));	/* ARCH_SHSTK_STATUS */
 #endif
-	if (th != t->threads)
+	if (th != t->threads && !in_own_namespaces(d, th->tid))
 		ask_namespaces(a, b);
 	*state = a;
 	return 0;
@@ -254,7 +265,7 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 	if (m->has_tsc_forbidden || m->has_pdeath_signal || m->has_mce_kill || m->n_speculation)
 		th->img->misc = m;
 	refuse_modes(d, t, th, a, b);
-	return th == t->threads ? 0 : tell_namespaces(d, t, th, a, b, err);
+	return th == t->threads || in_own_namespaces(d, th->tid) ? 0 : tell_namespaces(d, t, th, a, b, err);
 }
 
 const struct cpt_dump_kind cpt_dump_misc = {

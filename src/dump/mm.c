@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mm.c - the mappings of an address space, what lies behind them, and its landmarks */
-#include "dump/engine.h"
+#include "dump/view.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -192,7 +192,7 @@ static int one_mapping(struct cpt_dump *d, struct cpt_task *t, const struct cpt_
 
 /* ---- the address space ----------------------------------------------- */
 
-/* 1: the flags of some mapping are not known from before the pause */
+/* 1: with @quick, that is from maps: the flags of some mapping are not known from elsewhere */
 static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, bool quick, struct cpt_err *err)
 {
 	CPT_AUTO(mem) Cpt__Vma **vmas = NULL;
@@ -205,8 +205,10 @@ static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, b
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		if (strcmp(v.path, "[vsyscall]") == 0)
 			continue;
-		if (quick && !cpt_precopy_flags(d, t->pid, &v))
+		if (quick && !(t->flags_known ? cpt_view_flags(d, t, &v) : cpt_precopy_flags(d, t->pid, &v)))
 			return 1;
+		if (!quick)
+			cpt_view_learn(d, t, &v);
 		CPT_GROW(vmas, mm->n_vmas, cap);
 		if (one_mapping(d, t, &v, &vmas[mm->n_vmas], err))
 			return -1;
@@ -218,22 +220,22 @@ static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, b
 
 static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct cpt_err *err)
 {
-	int rc = 1;
+	bool precopied = cpt_precopy_of(d, t->pid);
+	uint64_t begin = cpt_now_ns();
+	int rc;
 
-	if (cpt_precopy_of(d, t->pid)) {
-		if (cpt_read_at(t->proc, "maps", &d->maps, err))
-			return -1;
-		rc = parse_mappings(d, t, mm, true, err);
-	}
-	if (rc > 0) {
-		uint64_t begin = cpt_now_ns();
-
-		if (cpt_dump_smaps(d, t, err))
-			return -1;
+	if (precopied ? cpt_read_at(t->proc, "maps", &d->maps, err) : cpt_dump_smaps(d, t, err))
+		return -1;
+	if (!precopied && !t->flags_known)
 		d->smaps_ns += cpt_now_ns() - begin;
-		rc = parse_mappings(d, t, mm, false, err);
-	}
-	return rc;
+	rc = parse_mappings(d, t, mm, precopied || t->flags_known, err);
+	if (rc <= 0)
+		return rc;
+	begin = cpt_now_ns();
+	if (cpt_read_at(t->proc, "smaps", &d->maps, err))
+		return -1;
+	d->smaps_ns += cpt_now_ns() - begin;
+	return parse_mappings(d, t, mm, false, err);
 }
 
 static void landmarks(const struct cpt_stat *s, Cpt__Mm *mm)

@@ -22,10 +22,12 @@ struct cpt_objects {
 	uint32_t n, cap;
 	struct cpt_table by_key;	/* struct cpt_order of descriptions */
 	struct cpt_table by_inode;	/* struct cpt_inode */
+	struct cpt_table by_file;	/* Cpt__Object, by the address of the description */
 	struct cpt_table by_path;	/* struct plain: mapped files, folders */
 	struct cpt_table unix_by_ino;	/* struct cpt_unix_diag */
 	struct cpt_dump_sockets *sockets;
 	struct cpt_order files, fs;	/* processes */
+	struct cpt_table owners;	/* struct cpt_task, by the address of what it may not share */
 	struct cpt_order **orders;
 	size_t norders, cap_orders;
 	Cpt__Object *spare;		/* room for the next description */
@@ -83,6 +85,7 @@ void cpt_dump_objects_free(struct cpt_dump *d)
 			close(o->v[i].fd);
 	for (size_t i = 0; i < o->norders; i++) {
 		free(o->orders[i]->v);
+		free(o->orders[i]->later);
 		free(o->orders[i]);
 	}
 	if (o->infos >= 0)
@@ -94,6 +97,8 @@ void cpt_dump_objects_free(struct cpt_dump *d)
 	free(o->orders);
 	free(o->v);
 	free(o->by_key.slots);
+	free(o->by_file.slots);
+	free(o->owners.slots);
 	free(o->by_inode.slots);
 	free(o->by_path.slots);
 	free(o->unix_by_ino.slots);
@@ -264,6 +269,16 @@ static uint64_t description_key(const struct cpt_fd *f)
 	return key;
 }
 
+void *cpt_dump_owner(struct cpt_dump *d, uint64_t address, struct cpt_task *t)
+{
+	struct cpt_table *owners = &objects(d)->owners;
+	void *first = cpt_table_get(owners, cpt_table_address(address));
+
+	if (!first)
+		cpt_table_put(owners, cpt_table_address(address), t);
+	return first;
+}
+
 struct cpt_order *cpt_dump_order(struct cpt_dump *d, int kcmp_type)
 {
 	return kcmp_type == KCMP_FILES ? &objects(d)->files : &objects(d)->fs;
@@ -375,16 +390,47 @@ static int order_entry(struct cpt_dump *d, const struct cpt_fd *f, struct cpt_or
 	return 0;
 }
 
+uint32_t cpt_dump_file_object(struct cpt_dump *d, uint64_t file)
+{
+	const Cpt__Object *known = cpt_table_get(&objects(d)->by_file, cpt_table_address(file));
+
+	return known ? known->id : 0;
+}
+
+/* The address says that it is new. One without an address may still come and have to be compared with it. */
+static void note_address(struct cpt_dump *d, struct cpt_order *order, const struct cpt_fd *f)
+{
+	struct cpt_objects *o = objects(d);
+
+	if (!o->spare)
+		o->spare = CPT_MESSAGE(d, Cpt__Object, cpt__object__init);
+	CPT_GROW(order->later, order->nlater, order->cap_later);
+	order->later[order->nlater++] = (struct cpt_order_entry){ f->t->pid, f->number, o->spare };
+	cpt_table_put(&o->by_file, cpt_table_address(f->file), o->spare);
+}
+
+static int place(struct cpt_order *order, struct cpt_order_entry e, void **known, struct cpt_err *err)
+{
+	while (order->nlater) {
+		if (cpt_order_place(order, KCMP_FILE, order->later[--order->nlater], known, err))
+			return -1;
+		if (*known)
+			return cpt_fail(err, CPT_SYSTEM, "two descriptions at different addresses are the same");
+	}
+	return cpt_order_place(order, KCMP_FILE, e, known, err);
+}
+
 int cpt_dump_descriptor(struct cpt_dump *d, struct cpt_fd *f, uint32_t *object, struct cpt_err *err)
 {
 	struct cpt_objects *o = objects(d);
-	struct cpt_order_entry e;
+	struct cpt_order *order = order_of(o, description_key(f));
+	struct cpt_order_entry e = { 0, -1, NULL };
 	struct cpt_description *desc;
-	void *known;
+	void *known = NULL;
 
-	if (order_entry(d, f, &e, err))
-		return -1;
-	if (cpt_order_place(order_of(o, description_key(f)), KCMP_FILE, e, &known, err))
+	if (f->file)
+		note_address(d, order, f);
+	else if (order_entry(d, f, &e, err) || place(order, e, &known, err))
 		return -1;
 	if (known) {
 		*object = ((Cpt__Object *)known)->id;

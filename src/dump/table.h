@@ -24,6 +24,12 @@ static inline uint64_t cpt_table_mix(uint64_t a, uint64_t b)
 	return (x ^ x >> 29 ^ b) * 0xbf58476d1ce4e5b9u ^ x >> 32;
 }
 
+/* addresses end in zeros; no two become the same key */
+static inline uint64_t cpt_table_address(uint64_t a)
+{
+	return a >> 6 | a << 58;
+}
+
 static inline struct cpt_table_slot *cpt_table_slot(struct cpt_table_slot *slots, size_t cap, uint64_t key)
 {
 	size_t i = (key ^ key >> 31) & (cap - 1);

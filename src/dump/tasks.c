@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tasks.c - who is in the group, who they are to each other */
-#include "dump/engine.h"
+#include "dump/view.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -172,9 +172,9 @@ static void refuse_sharing(struct cpt_dump *d, struct cpt_task *t)
 {
 	if (t->zombie || !t->parent || t->parent->zombie)
 		return;
-	if (cpt_kcmp(t->pid, t->parent->pid, KCMP_VM, 0, 0) == 0)
+	if (cpt_view_same(d, t->pid, t->parent->pid, KCMP_VM))
 		cpt_refuse(d, t, "shares its address space with task %d (clone CLONE_VM): can't be dumped", t->parent->pid);
-	else if (cpt_kcmp(t->pid, t->parent->pid, KCMP_SIGHAND, 0, 0) == 0)
+	else if (cpt_view_same(d, t->pid, t->parent->pid, KCMP_SIGHAND))
 		cpt_refuse(d, t, "shares its signal actions with task %d (clone CLONE_SIGHAND): can't be dumped", t->parent->pid);
 }
 

@@ -253,7 +253,7 @@ int cpt_remote_wait_end(struct cpt_remote *r, struct cpt_regs *regs, struct cpt_
 	}
 }
 
-static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int64_t *ret, struct cpt_err *err)
+static int single_start(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], struct cpt_err *err)
 {
 	struct cpt_regs regs = r->regs;
 	bool maps = nr == SYS_mmap;
@@ -263,10 +263,22 @@ static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int6
 		return -1;
 	e = cpt_remote_entry(r);
 	cpt_arch_enter_single(&regs, &e, nr, arg);
-	if (cpt_remote_let_run(r, &regs, err) || cpt_remote_wait_end(r, &regs, err))
+	return cpt_remote_let_run(r, &regs, err);
+}
+
+static int single_finish(struct cpt_remote *r, int64_t *ret, struct cpt_err *err)
+{
+	struct cpt_regs regs;
+
+	if (cpt_remote_wait_end(r, &regs, err))
 		return -1;
 	*ret = cpt_arch_single_ret(&regs);
 	return 0;
+}
+
+static int single(struct cpt_remote *r, uint32_t nr, const uint64_t arg[6], int64_t *ret, struct cpt_err *err)
+{
+	return single_start(r, nr, arg, err) || single_finish(r, ret, err) ? -1 : 0;
 }
 
 /* ---- code and scratch in an address space ---------------------------- */
@@ -300,19 +312,30 @@ static int place_code(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *e
 	return 0;
 }
 
-static int map_scratch(struct cpt_remote *r, size_t size, struct cpt_err *err)
+static int map_scratch_start(struct cpt_remote *r, size_t size, struct cpt_err *err)
 {
 	const uint64_t arg[6] = { 0, size, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0 };
+
+	return single_start(r, SYS_mmap, arg, err);
+}
+
+static int map_scratch_finish(struct cpt_remote *r, size_t size, struct cpt_err *err)
+{
 	int64_t ret;
 
-	if (single(r, SYS_mmap, arg, &ret, err))
+	if (single_finish(r, &ret, err))
 		return -1;
 	if (ret < 0 && ret > -4096)
 		return cpt_fail_errno(err, (int)-ret, "task %d: map %zu bytes of scratch memory", r->tid, size);
 	r->mm->scratch = (uint64_t)ret;
 	r->mm->size = size;
 	return 0;
+}
+
+static int map_scratch(struct cpt_remote *r, size_t size, struct cpt_err *err)
+{
+	return map_scratch_start(r, size, err) || map_scratch_finish(r, size, err) ? -1 : 0;
 }
 
 static int unmap_scratch(struct cpt_remote *r, struct cpt_err *err)
@@ -328,7 +351,7 @@ static int unmap_scratch(struct cpt_remote *r, struct cpt_err *err)
 	return ret ? cpt_fail_errno(err, (int)-ret, "task %d: unmap scratch memory", r->tid) : 0;
 }
 
-int cpt_remote_open(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
+int cpt_remote_open_start(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
 {
 	char path[64];
 
@@ -338,7 +361,17 @@ int cpt_remote_open(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err
 		return cpt_fail_sys(err, "open %s", path);
 	if (place_code(r, vdso_end, err))
 		return -1;
-	return map_scratch(r, SCRATCH_MIN, err);
+	return map_scratch_start(r, SCRATCH_MIN, err);
+}
+
+int cpt_remote_open_finish(struct cpt_remote *r, struct cpt_err *err)
+{
+	return map_scratch_finish(r, SCRATCH_MIN, err);
+}
+
+int cpt_remote_open(struct cpt_remote *r, uint64_t vdso_end, struct cpt_err *err)
+{
+	return cpt_remote_open_start(r, vdso_end, err) || cpt_remote_open_finish(r, err) ? -1 : 0;
 }
 
 int cpt_remote_unmap(struct cpt_remote *r, struct cpt_err *err)

@@ -152,6 +152,10 @@ int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct 
  * @vdso_end: address behind the task's [vdso] mapping
  */
 int cpt_remote_open(struct cpt_remote *leader, uint64_t vdso_end, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_open_start - the same in two parts: the task maps its scratch meanwhile */
+int cpt_remote_open_start(struct cpt_remote *leader, uint64_t vdso_end, struct cpt_err *err) CPT_CHECKED;
+/** cpt_remote_open_finish - must follow a start that succeeded before anything else is done to the task */
+int cpt_remote_open_finish(struct cpt_remote *leader, struct cpt_err *err) CPT_CHECKED;
 /**
  * cpt_batch_run - make the calls of @b in @r, wait for the end
  *
