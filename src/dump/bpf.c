@@ -224,6 +224,29 @@ static void leave(struct program *p)
 	insn(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
+/* Asked before whether it is NULL, but of another register: the verifier wants to see it again. */
+
+static void load_number(struct program *p, const struct cpt_bpf_field *f, long off, int to)
+{
+	load(p, 1, 6, (long)f->at, 8);
+	insn(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1, 0);
+	load(p, 1, 1, off, f->size);
+	insn(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, to, 0);
+}
+
+/* By a helper: to follow a pointer, the verifier looks through all type information again and again. */
+static void load_pointer(struct program *p, long at, long off, int to)
+{
+	insn(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, to, 0);
+	insn(p, BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
+	insn(p, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, to);
+	insn(p, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 8);
+	load(p, 3, 6, at, 8);
+	insn(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 2, 0);
+	insn(p, BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, (int)off);
+	insn(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+}
+
 /* r6: context; r10: stack, below which the record is put together */
 static int build(struct program *p, const struct cpt_btf *b, const unsigned *needed,
 		 const struct cpt_bpf_field *f, unsigned n)
@@ -243,18 +266,10 @@ static int build(struct program *p, const struct cpt_btf *b, const unsigned *nee
 			off = find_member(b, find_type(b, BTF_KIND_STRUCT, f[i].type), f[i].member, 0);
 			if (off < 0 || off > INT16_MAX)
 				return -1;
-			/*
-			 * By a helper, not by a load: to follow a pointer, the verifier
-			 * looks through all type information again and again.
-			 */
-			insn(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, record + 8 * (int)i, 0);
-			insn(p, BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0);
-			insn(p, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, record + 8 * (int)i);
-			insn(p, BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, (int)f[i].size);
-			load(p, 3, 6, (long)f[i].at, 8);
-			insn(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 2, 0);	/* asked before, but of another register */
-			insn(p, BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, (int)off);
-			insn(p, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel);
+			if (f[i].pointer)
+				load_pointer(p, (long)f[i].at, off, record + 8 * (int)i);
+			else
+				load_number(p, &f[i], off, record + 8 * (int)i);
 		} else {
 			load(p, 1, 6, (long)f[i].at, f[i].size);
 			insn(p, BPF_STX | BPF_MEM | BPF_DW, 10, 1, record + 8 * (int)i, 0);

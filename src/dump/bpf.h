@@ -24,6 +24,7 @@ struct cpt_bpf_field {
 	const char *type;	/* NULL: the number stands in the context itself, or is the pointer there */
 	const char *member;
 	unsigned size;
+	bool pointer;
 };
 
 #define CPT_BPF_FIELDS 8

@@ -11,7 +11,6 @@
 
 #include "base/lazy.h"
 #include "base/vdso.h"
-#include "dump/engine.h"
 #include "dump/memory.h"
 #include "dump/track.h"
 #include "dump/twin.h"
@@ -108,7 +107,7 @@ static int store_memory(struct cpt_dump *d, enum cpt_part part, struct cpt_err *
 	for (unsigned i = 0; i < d->ntasks; i++)
 		if (store_family(d, &d->tasks[i], part, err))
 			return -1;
-	return cpt_dump_memory_end(d, err);
+	return cpt_frames_check(d, err) || cpt_dump_memory_end(d, err) ? -1 : 0;
 }
 
 /* What twins don't have is stored in the pause. */

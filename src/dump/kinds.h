@@ -33,6 +33,8 @@ struct cpt_thread {
 	Cpt__Thread *img;
 };
 
+#define CPT_FDS_EACH 3			/* open for a process as long as the dump lasts: .proc, .pidfd, .mm.mem */
+
 struct cpt_task {			/* one process */
 	pid_t pid;
 	int proc;			/* folder /proc/PID */

@@ -2,6 +2,7 @@
 /* known.c - the pagemap of a process, kept for its children to be compared with */
 #include "dump/memory.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 struct cpt_known_run *cpt_known_add(struct cpt_known *k, uint64_t vpn, const uint64_t *entry, size_t n)
@@ -45,4 +46,45 @@ void cpt_known_free(struct cpt_known *k)
 	free(k->runs);
 	k->runs = NULL;
 	k->n = k->cap = 0;
+}
+
+/* ---- when pages move ------------------------------------------------- */
+
+#define TRIES 8
+
+/* the parent's entries as they are now; true if they are what was known, which they become */
+static int take_over(const struct cpt_task *parent, int pagemap, uint64_t vpn, size_t n, bool *same, struct cpt_err *err)
+{
+	CPT_AUTO(mem) uint64_t *now = cpt_malloc(n * 8);
+
+	if (cpt_pread_all(pagemap, now, n * 8, (off_t)(vpn * 8)))
+		return cpt_fail_sys(err, "read the parent's pagemap");
+	*same = true;
+	for (size_t i = 0; i < n; i++) {
+		const struct cpt_known_run *k = cpt_known_find(parent->known, vpn + i);
+		uint64_t *was = k ? &k->entry[vpn + i - k->vpn] : NULL;
+
+		if (!was || !((*was ^ now[i]) & (PM_PRESENT | PM_PFN)))
+			continue;
+		*was = now[i];
+		*same = false;
+	}
+	return 0;
+}
+
+int cpt_known_refresh(const struct cpt_task *parent, int pagemap, uint64_t vpn, uint64_t *entry, size_t n,
+		      struct cpt_err *err)
+{
+	CPT_AUTO(fd) int other = cpt_pagemap_open(parent, parent->twin);
+	bool same = false;
+
+	if (other < 0)
+		return cpt_fail_sys(err, "open the parent's pagemap");
+	for (int i = 0; i < TRIES && !same; i++) {
+		if (cpt_pread_all(pagemap, entry, n * 8, (off_t)(vpn * 8)))
+			return cpt_fail_sys(err, "read pagemap");
+		if (take_over(parent, other, vpn, n, &same, err))
+			return -1;
+	}
+	return same ? 0 : cpt_fail(err, CPT_SYSTEM, "pages keep moving between frames; try again later");
 }

@@ -16,17 +16,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* Documentation/admin-guide/mm/pagemap.rst */
-#define PM_PRESENT (1ULL << 63)
-#define PM_SWAP (1ULL << 62)
-#define PM_FILE (1ULL << 61)		/* page of a file or of shared memory */
-#define PM_GUARD (1ULL << 58)
-#define PM_UFFD_WP (1ULL << 57)		/* not written to since it was protected */
-#define PM_EXCLUSIVE (1ULL << 56)	/* mapped nowhere else */
-#define PM_PFN ((1ULL << 55) - 1)
-#define NO_SLOT UINT64_MAX
 #define FEW 32				/* pages in a row that are compared by content */
 #define PM_BATCH 32768			/* entries read at once */
+#define CAREFUL_BATCH 512		/* where pages move */
 
 /* ---- runs ------------------------------------------------------------ */
 
@@ -59,54 +51,6 @@ Cpt__Pages *cpt_pages_message(struct cpt_pages *p, struct cpt_arena *a)
 	m->slot = cpt_arena_memdup(a, p->slot, p->n * 8);
 	p->n = 0;
 	return m;
-}
-
-/* ---- frames seen before ---------------------------------------------- */
-
-static uint64_t *frame_slot(struct cpt_frames *f, uint64_t pfn)
-{
-	uint64_t at = pfn * 0x9e3779b97f4a7c15ULL >> f->shift;
-
-	while (f->table[2 * at] && f->table[2 * at] != pfn)
-		at = (at + 1) & f->mask;
-	return &f->table[2 * at];
-}
-
-static void grow_frames(struct cpt_frames *f)
-{
-	struct cpt_frames old = *f;
-	unsigned bits = old.table ? 64 - old.shift + 1 : 12;
-
-	f->shift = 64 - bits;
-	f->mask = (1ULL << bits) - 1;
-	f->table = cpt_calloc(f->mask + 1, 16);
-	for (uint64_t i = 0; old.table && i <= old.mask; i++)
-		if (old.table[2 * i])
-			memcpy(frame_slot(f, old.table[2 * i]), &old.table[2 * i], 16);
-	free(old.table);
-}
-
-static uint64_t find_frame(struct cpt_frames *f, uint64_t pfn)
-{
-	uint64_t *e;
-
-	if (!f->table)
-		return NO_SLOT;
-	e = frame_slot(f, pfn);
-	return e[0] ? e[1] : NO_SLOT;
-}
-
-static void remember_frame(struct cpt_frames *f, uint64_t pfn, uint64_t slot)
-{
-	uint64_t *e;
-
-	if (!f->table || 2 * f->used > f->mask)
-		grow_frames(f);
-	e = frame_slot(f, pfn);
-	if (!e[0])
-		f->used++;
-	e[0] = pfn;
-	e[1] = slot;
 }
 
 /* The frame of the zero page, as a page that was only read shows it. */
@@ -203,7 +147,7 @@ static size_t fresh(const struct scan *s, uint64_t vpn, const uint64_t *e, size_
 	for (i = 0; i < n && has_content(s->m, e[i]) && !unchanged(s, vpn + i, e[i], &slot); i++)
 		if (may_be_shared(s->m, e[i]) &&
 		    ((s->parent && same_as_parent(s, vpn + i, e + i, 1, &slot)) ||
-		     find_frame(&s->m->frames, e[i] & PM_PFN) != NO_SLOT))
+		     cpt_frame_find(s->d, e[i] & PM_PFN) != NO_SLOT))
 			break;
 	return i;
 }
@@ -214,7 +158,7 @@ static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, u
 	size_t count = s->parent ? same_as_parent(s, vpn, e, n, slot) : 0;
 
 	if (!count && may_be_shared(s->m, e[0])) {
-		*slot = find_frame(&s->m->frames, e[0] & PM_PFN);
+		*slot = cpt_frame_find(s->d, e[0] & PM_PFN);
 		count = *slot != NO_SLOT;
 	}
 	if (count) {
@@ -230,7 +174,7 @@ static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, u
 	}
 	for (size_t i = 0; i < count; i++)
 		if (may_be_shared(s->m, e[i]))
-			remember_frame(&s->m->frames, e[i] & PM_PFN, *slot + i);
+			cpt_frame_remember(s->d, s->t, vpn + i, e[i] & PM_PFN, *slot + i);
 	return count;
 }
 
@@ -259,7 +203,7 @@ static int by_content(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n,
 		if (k)
 			k->slot[at + i] = slot;
 		if (may_be_shared(s->m, e[i]))
-			remember_frame(&s->m->frames, e[i] & PM_PFN, slot);
+			cpt_frame_remember(s->d, s->t, vpn + i, e[i] & PM_PFN, slot);
 	}
 	return 0;
 }
@@ -302,6 +246,11 @@ static bool any(const uint64_t *e, size_t n)
 	return false;
 }
 
+static int read_entries(int pagemap, uint64_t vpn, uint64_t *to, size_t n, struct cpt_err *err)
+{
+	return cpt_pread_all(pagemap, to, n * 8, (off_t)(vpn * 8)) ? cpt_fail_sys(err, "read pagemap") : 0;
+}
+
 static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 {
 	static uint64_t entries[PM_BATCH];
@@ -309,8 +258,13 @@ static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 	for (uint64_t vpn = start / CPT_PAGE; vpn < end / CPT_PAGE;) {
 		size_t n = CPT_MIN(end / CPT_PAGE - vpn, (uint64_t)PM_BATCH);
 
-		if (cpt_pread_all(pagemap, entries, n * 8, (off_t)(vpn * 8)))
-			return cpt_fail_sys(s->err, "read pagemap");
+		if (s->m->careful)
+			n = CPT_MIN(n, (size_t)CAREFUL_BATCH);
+		if (read_entries(pagemap, vpn, entries, n, s->err))
+			return -1;
+		if (s->m->careful && s->parent &&
+		    cpt_known_refresh(s->t->parent, pagemap, vpn, entries, n, s->err))
+			return -1;
 		if (any(entries, n) && scan_entries(s, vpn, entries, n))
 			return -1;
 		vpn += n;
@@ -345,13 +299,21 @@ static int scan_populated(void *arg, uint64_t start, uint64_t end, struct cpt_er
 static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 {
 	struct populated p = { .s = s, .pagemap = pagemap };
+	const struct cpt_entries *ahead;
+	size_t n;
 
+	if (cpt_pagemaps_between(s->d, s->t, start, end, &ahead, &n)) {
+		for (size_t i = 0; i < n; i++)
+			if (scan_entries(s, ahead[i].vpn, ahead[i].entry, ahead[i].n))
+				return -1;
+		return 0;
+	}
 	if (cpt_scan(pagemap, start, end, CPT_SCAN_ANON, scan_populated, &p, s->err))
 		return -1;
 	return p.end ? scan_range(s, pagemap, p.start, p.end) : 0;
 }
 
-static bool private_memory(const Cpt__Vma *v)
+bool cpt_private_memory(const Cpt__Vma *v)
 {
 	return v->kind != CPT__VMA_KIND__VMA_SPECIAL && (v->flags & MAP_TYPE) == MAP_PRIVATE;
 }
@@ -367,7 +329,7 @@ static int ascending(const void *a, const void *b)
  * Pages are shared by fork, and a fork copies the place of the stack too, which
  * differs from program to program (and where it does not, it only takes longer).
  */
-static bool may_share(struct cpt_dump *d, const struct cpt_task *t)
+bool cpt_may_share(struct cpt_dump *d, const struct cpt_task *t)
 {
 	struct cpt_dump_memory *m = d->memory;
 	uint64_t key = t->stat.start_stack, *at;
@@ -385,6 +347,14 @@ static bool may_share(struct cpt_dump *d, const struct cpt_task *t)
 	return at && ((at > m->stacks && at[-1] == key) || (at + 1 < m->stacks + m->nstacks && at[1] == key));
 }
 
+int cpt_pagemap_open(const struct cpt_task *t, pid_t twin)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", twin ? twin : t->pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* a mapping that a clone of the address space has, with its content */
 static bool cloned(const Cpt__Vma *v)
 {
@@ -393,7 +363,7 @@ static bool cloned(const Cpt__Vma *v)
 
 static bool in_part(const Cpt__Vma *v, enum cpt_part part)
 {
-	return private_memory(v) && (part == CPT_PART_ALL || cloned(v) == (part == CPT_PART_CLONED));
+	return cpt_private_memory(v) && (part == CPT_PART_ALL || cloned(v) == (part == CPT_PART_CLONED));
 }
 
 static int scan_mapping(struct scan *s, int pagemap, const Cpt__Vma *v, bool sharing)
@@ -422,12 +392,10 @@ static int dump_part(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part,
 {
 	struct scan s = { .d = d, .m = d->memory, .t = t, .twin = part == CPT_PART_CLONED ? t->twin : 0,
 			  .mem = t->mm.mem, .err = err };
-	bool sharing = may_share(d, t) && part != CPT_PART_NOT_CLONED;
-	CPT_AUTO(fd) int pagemap = -1, mem = -1;
+	bool sharing = cpt_may_share(d, t) && part != CPT_PART_NOT_CLONED;
+	CPT_AUTO(fd) int pagemap = cpt_pagemap_open(t, s.twin), mem = -1;
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", s.twin ? s.twin : t->pid);
-	pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
 	if (s.twin) {
@@ -473,6 +441,8 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, 
 
 	if (dump_part(d, t, part, err))
 		return -1;
+	if (part != CPT_PART_NOT_CLONED)
+		cpt_pagemaps_done(d, t);
 	if (part == CPT_PART_CLONED && t->mm_img->pages->n_index)
 		merge_parts(&m->pages, t->mm_img->pages);
 	t->mm_img->pages = cpt_pages_message(&m->pages, &d->arena);
@@ -481,7 +451,7 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, 
 
 void cpt_dump_memory_forget_frames(struct cpt_dump *d)
 {
-	free(d->memory->frames.table);
+	cpt_frames_free(&d->memory->frames);
 	memset(&d->memory->frames, 0, sizeof(d->memory->frames));
 }
 
@@ -508,6 +478,9 @@ int cpt_dump_memory_begin(struct cpt_dump *d, struct cpt_err *err)
 	}
 	m->sharing = spaces > 1;
 	m->zero_pfn = zero_frame();
+	m->careful = d->exact_flags;
+	if (m->sharing && !m->careful)
+		m->moves = cpt_count_moves();
 	return 0;
 }
 
@@ -517,11 +490,12 @@ void cpt_dump_memory_free(struct cpt_dump *d)
 
 	if (!m)
 		return;
+	cpt_pagemaps_end(d);
 	for (unsigned i = 0; i < d->ntasks; i++)
 		cpt_known_free(d->tasks[i].known);
 	cpt_queue_free(m);
 	free(m->stacks);
-	free(m->frames.table);
+	cpt_frames_free(&m->frames);
 	free(m->contents.table);
 	free(m->pages.index);
 	free(m->pages.count);

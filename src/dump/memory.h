@@ -23,11 +23,39 @@ void cpt_pages_add(struct cpt_pages *p, uint64_t index, uint64_t count, uint64_t
 /** cpt_pages_message - as a message in @a; empties @p */
 Cpt__Pages *cpt_pages_message(struct cpt_pages *p, struct cpt_arena *a);
 
-/* page frame number -> slot: open addressing, pairs; frame 0 is never shared */
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define PM_PRESENT (1ULL << 63)
+#define PM_SWAP (1ULL << 62)
+#define PM_FILE (1ULL << 61)		/* page of a file or of shared memory */
+#define PM_GUARD (1ULL << 58)
+#define PM_UFFD_WP (1ULL << 57)		/* not written to since it was protected */
+#define PM_EXCLUSIVE (1ULL << 56)	/* mapped nowhere else */
+#define PM_PFN ((1ULL << 55) - 1)
+#define NO_SLOT UINT64_MAX
+
+/* page frame number -> slot, and who showed it first: open addressing; frame 0 is never shared */
 struct cpt_frames {
-	uint64_t *table, mask, used;
+	struct cpt_frame {
+		uint64_t pfn, slot, vpn;
+		const struct cpt_task *t;
+	} *table;
+	uint64_t mask, used;
 	unsigned shift;
+	struct cpt_frame *trusted;	/* those that were found again */
+	size_t ntrusted, cap_trusted;
 };
+/** cpt_frame_find - the slot of a frame seen before, or NO_SLOT */
+uint64_t cpt_frame_find(struct cpt_dump *d, uint64_t pfn);
+void cpt_frame_remember(struct cpt_dump *d, const struct cpt_task *t, uint64_t vpn, uint64_t pfn, uint64_t slot);
+void cpt_frames_free(struct cpt_frames *f);
+
+/** cpt_count_moves - a number that changes when the kernel has moved pages between frames; UINT64_MAX: it may any time */
+uint64_t cpt_count_moves(void);
+/**
+ * cpt_frames_check - after all has been read: were frames what they were taken for?
+ * Fails with EAGAIN and d->again set when a page has moved: the next dump is careful.
+ */
+int cpt_frames_check(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 
 /* content of a page -> slot: open addressing by a hash with a secret seed, which nobody can aim at */
 struct cpt_contents {
@@ -53,6 +81,26 @@ struct cpt_known {
 struct cpt_known_run *cpt_known_add(struct cpt_known *k, uint64_t vpn, const uint64_t *entry, size_t n);
 const struct cpt_known_run *cpt_known_find(const struct cpt_known *k, uint64_t vpn);
 void cpt_known_free(struct cpt_known *k);
+/**
+ * cpt_known_refresh - read [@vpn, @vpn + @n) of @pagemap into @entry, while what is known of @parent there is as it stands
+ * A page that has moved since is known by its new frame then.
+ */
+int cpt_known_refresh(const struct cpt_task *parent, int pagemap, uint64_t vpn, uint64_t *entry, size_t n,
+		      struct cpt_err *err) CPT_CHECKED;
+
+/* pagemaps.c: pagemaps of related processes, read ahead by threads */
+struct cpt_entries {
+	uint64_t vpn, *entry;
+	size_t n;
+};
+/**
+ * cpt_pagemaps_between - entries of [@start, @end) of a task, a mapping of it: *@ret, *@n ranges with something in them
+ * Valid until cpt_pagemaps_done(). false: they were not read ahead.
+ */
+bool cpt_pagemaps_between(struct cpt_dump *d, const struct cpt_task *t, uint64_t start, uint64_t end,
+			  const struct cpt_entries **ret, size_t *n);
+void cpt_pagemaps_done(struct cpt_dump *d, const struct cpt_task *t);
+void cpt_pagemaps_end(struct cpt_dump *d);
 
 /* bytes still to be brought into the image: from a task's memory, or from a file */
 struct cpt_run {
@@ -67,6 +115,10 @@ struct cpt_run {
 struct cpt_dump_memory {
 	bool sharing;			/* there is more than one address space */
 	bool no_scan;			/* this kernel has no PAGEMAP_SCAN */
+	bool careful;			/* frames are compared at one time, not one after the other */
+	uint64_t moves;			/* cpt_count_moves() at the beginning */
+	struct cpt_pagemaps *ahead;	/* private to pagemaps.c */
+	bool not_ahead;
 	uint64_t zero_pfn;
 	uint64_t next_slot;
 	struct cpt_pages pages;
@@ -80,6 +132,12 @@ struct cpt_dump_memory {
 	struct cpt_copiers *copiers;	/* threads, once there is much to do */
 };
 
+/** cpt_may_share - may this process share pages with another of the group? */
+bool cpt_may_share(struct cpt_dump *d, const struct cpt_task *t);
+/** cpt_pagemap_open - of a process, or of its twin, if @twin is not 0 */
+int cpt_pagemap_open(const struct cpt_task *t, pid_t twin);
+/** cpt_private_memory - is it private, and not the kernel's own? */
+bool cpt_private_memory(const Cpt__Vma *v);
 /** cpt_dump_memory_of - d->memory, made if need be */
 struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
 /** cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since */

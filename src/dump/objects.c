@@ -51,8 +51,10 @@ static struct cpt_objects *objects(struct cpt_dump *d)
 
 	if (!d->objects) {
 		d->objects = cpt_calloc(1, sizeof(*d->objects));
-		if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur > 4096)
-			d->objects->may_keep = (unsigned)CPT_MIN(limit.rlim_cur - 4096, (rlim_t)65536);
+		rlim_t others = 4096 + (rlim_t)CPT_FDS_EACH * d->ntasks;
+
+		if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur > others)
+			d->objects->may_keep = (unsigned)CPT_MIN(limit.rlim_cur - others, (rlim_t)65536);
 		d->objects->infos = open("/proc/self/fdinfo", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		d->objects->links = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}

@@ -7,6 +7,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+#define FDS_BESIDE 64			/* image, group, guard, what is looked at */
 
 static int by_pid(const void *a, const void *b)
 {
@@ -102,6 +105,17 @@ static struct cpt_task *new_task(struct cpt_task *t, pid_t pid, unsigned subgrou
 	return t;
 }
 
+static int room_for_files(unsigned processes, struct cpt_err *err)
+{
+	unsigned long need = CPT_FDS_EACH * (unsigned long)processes + FDS_BESIDE;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || need <= limit.rlim_cur)
+		return 0;
+	return cpt_fail(err, CPT_UNSUPPORTED, "%u processes take %lu open files at a time, the limit is %lu; raise it (ulimit -Hn)",
+			processes, need, (unsigned long)limit.rlim_cur);
+}
+
 int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err)
 {
 	unsigned n = 0;
@@ -112,6 +126,8 @@ int cpt_dump_list(struct cpt_dump *d, struct cpt_err *err)
 		n += d->tree.groups[g].nprocs;
 	if (!n)
 		return cpt_fail(err, CPT_USAGE, "%s holds no processes", d->group.path);
+	if (room_for_files(n, err))
+		return -1;
 	d->tasks = cpt_calloc(n, sizeof(*d->tasks));
 	for (unsigned g = 0; g < d->tree.ngroups; g++)
 		for (unsigned i = 0; i < d->tree.groups[g].nprocs; i++)

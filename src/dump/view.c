@@ -120,10 +120,10 @@ static int read_threads(struct cpt_view *v)
 {
 	static const unsigned needed[] = { TASK, 0 };
 	static const struct cpt_bpf_field f[] = {
-		{ TASK, "task_struct", "pid", 4 }, { TASK, "task_struct", "tgid", 4 },
-		{ TASK, "task_struct", "mm", 8 }, { TASK, "task_struct", "files", 8 },
-		{ TASK, "task_struct", "fs", 8 }, { TASK, "task_struct", "sighand", 8 },
-		{ TASK, "task_struct", "nsproxy", 8 },
+		{ TASK, "task_struct", "pid", 4, false }, { TASK, "task_struct", "tgid", 4, false },
+		{ TASK, "task_struct", "mm", 8, true }, { TASK, "task_struct", "files", 8, true },
+		{ TASK, "task_struct", "fs", 8, true }, { TASK, "task_struct", "sighand", 8, true },
+		{ TASK, "task_struct", "nsproxy", 8, true },
 	};
 	CPT_AUTO(fd) int program = cpt_bpf_iterator(v->btf, "task", needed, f, CPT_COUNT(f));
 
@@ -150,8 +150,8 @@ static void read_files(struct cpt_view *v)
 {
 	static const unsigned needed[] = { TASK, FOURTH, 0 };
 	static const struct cpt_bpf_field f[] = {
-		{ TASK, "task_struct", "pid", 4 }, { TASK, "task_struct", "tgid", 4 },
-		{ THIRD, NULL, NULL, 4 }, { FOURTH, NULL, NULL, 8 },	/* number, struct file */
+		{ TASK, "task_struct", "pid", 4, false }, { TASK, "task_struct", "tgid", 4, false },
+		{ THIRD, NULL, NULL, 4, false }, { FOURTH, NULL, NULL, 8, false },	/* number, struct file */
 	};
 	CPT_AUTO(fd) int program = cpt_bpf_iterator(v->btf, "task_file", needed, f, CPT_COUNT(f));
 
@@ -164,9 +164,9 @@ static void read_maps(struct cpt_view *v)
 {
 	static const unsigned needed[] = { TASK, THIRD, 0 };
 	static const struct cpt_bpf_field f[] = {
-		{ TASK, "task_struct", "pid", 4 }, { TASK, "task_struct", "tgid", 4 },
-		{ THIRD, "vm_area_struct", "vm_start", 8 }, { THIRD, "vm_area_struct", "vm_end", 8 },
-		{ THIRD, "vm_area_struct", "vm_flags", 8 },
+		{ TASK, "task_struct", "pid", 4, false }, { TASK, "task_struct", "tgid", 4, false },
+		{ THIRD, "vm_area_struct", "vm_start", 8, false }, { THIRD, "vm_area_struct", "vm_end", 8, false },
+		{ THIRD, "vm_area_struct", "vm_flags", 8, false },
 	};
 	CPT_AUTO(fd) int program = cpt_bpf_iterator(v->btf, "task_vma", needed, f, CPT_COUNT(f));
 

@@ -129,7 +129,7 @@ static void unmap_old(struct plan *p)
 	for (size_t k = 0; p->base && k < p->base->n_vmas; k++) {
 		const Cpt__Vma *w = p->base->vmas[k];
 
-		if (p->keep_base[k] || w->kind == CPT__VMA_KIND__VMA_SPECIAL || w->advice & 1ULL << MADV_DONTFORK)
+		if (p->keep_base[k] || w->kind == CPT__VMA_KIND__VMA_SPECIAL)
 			continue;
 		if (w->start != to) {
 			unmap(p->b, from, to);
