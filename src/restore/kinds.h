@@ -68,7 +68,7 @@ struct cpt_lazy {
 struct cpt_restore {
 	const struct cpt_restore_options *opt;
 	struct cpt_arena arena;
-	struct cpt_batch batch;
+	struct cpt_batch batch, other_batch;
 	struct cpt_img *img;
 	const Cpt__Header *header;
 	const Cpt__Cgroup **cgroups;

@@ -190,10 +190,8 @@ static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *e
 	return 0;
 }
 
-/* The leader is last: its batch closes the control descriptors that the others may need. */
-static int thread(struct cpt_restore *r, struct cpt_rtask *t, unsigned i, struct cpt_err *err)
+static int thread_start(struct cpt_restore *r, struct cpt_rtask *t, unsigned i, struct cpt_batch *b, struct cpt_err *err)
 {
-	struct cpt_batch *b = &r->batch;
 	struct cpt_rthread *th = &t->threads[i];
 
 	cpt_batch_reset(b);
@@ -206,7 +204,40 @@ static int thread(struct cpt_restore *r, struct cpt_rtask *t, unsigned i, struct
 	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
 		if (cpt_restore_kinds[k]->thread && cpt_restore_kinds[k]->thread(r, t, th, b, err))
 			return within_kind(t, k, err);
-	return cpt_batch_run(&th->remote, b, err) ? within(t, err) : 0;
+	return cpt_batch_start(&th->remote, b, err) ? within(t, err) : 0;
+}
+
+static int thread_finish(struct cpt_rtask *t, unsigned i, struct cpt_batch *b, struct cpt_err *err)
+{
+	return cpt_batch_finish(&t->threads[i].remote, b, err) ? within(t, err) : 0;
+}
+
+/*
+ * While one runs its batch, that of the next is made, in the other half of the
+ * scratch. The leader is last, and alone: its batch closes the control
+ * descriptors that the others may need.
+ */
+static int threads(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
+{
+	struct cpt_remote_mm half[2] = { t->mm, t->mm };
+	struct cpt_batch *b[2] = { &r->batch, &r->other_batch };
+	unsigned last = t->nthreads - 1;
+
+	half[0].size = half[1].size = t->mm.size / 2 & ~(uint64_t)(CPT_PAGE - 1);
+	half[1].scratch += half[0].size;
+	for (unsigned k = last; k > 0; k--) {
+		struct cpt_remote *remote = &t->threads[k].remote;
+
+		remote->mm = &half[k & 1];
+		if (thread_start(r, t, k, b[k & 1], err) ||
+		    (k < last && thread_finish(t, k + 1, b[(k + 1) & 1], err)))
+			return -1;
+	}
+	if (last && thread_finish(t, 1, b[1], err))
+		return -1;
+	for (unsigned k = last; k > 0; k--)
+		t->threads[k].remote.mm = &t->mm;
+	return thread_start(r, t, 0, b[0], err) || thread_finish(t, 0, b[0], err) ? -1 : 0;
 }
 
 /* Pids were free when it was looked, but are nobody's until they are taken. */
@@ -234,11 +265,8 @@ static int fill_tasks(struct cpt_restore *r, struct cpt_err *err)
 			continue;
 		if (cpt_restore_threads(r, t, err))
 			return taken_meanwhile(err);
-		if (outside(r, t, err))
+		if (outside(r, t, err) || threads(r, t, err))
 			return -1;
-		for (unsigned k = t->nthreads; k-- > 0;)
-			if (thread(r, t, k, err))
-				return -1;
 	}
 	for (unsigned k = 0; cpt_restore_kinds[k]; k++)
 		if (cpt_restore_kinds[k]->late && cpt_restore_kinds[k]->late(r, err))
@@ -365,6 +393,7 @@ static void release(struct cpt_restore *r)
 	cpt_restore_scratch_free(r);
 	cpt_batch_free(&r->batch);
 	cpt_batch_free(&r->beside.batch);
+	cpt_batch_free(&r->other_batch);
 	cpt_group_close(&r->group);
 	cpt_img_close(r->img);
 	cpt_arena_free(&r->arena);
