@@ -143,8 +143,11 @@ struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
 /** cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since */
 bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot);
 
-/** cpt_precopied_run - how many pages from @start on have slots in a row (or none: *slot UINT64_MAX); at least 1 */
-uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot);
+/**
+ * cpt_precopied_run - how many pages from @start on have slots in a row (or none: *slot UINT64_MAX); at least 1
+ * @from: where to go on looking; 0 at first, then @start must ascend
+ */
+uint64_t cpt_precopied_run(const struct cpt_precopy *p, size_t *from, uint64_t start, uint64_t end, uint64_t *slot);
 
 /** cpt_precopy_protected - with --track, all that was written in [start, end) has been protected again in the pause */
 void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end);

@@ -23,6 +23,7 @@ struct own {
 		uint64_t start, end;
 	} written[REGIONS];		/* not settled yet */
 	size_t n, next;
+	size_t run;			/* of what was copied before: where to go on */
 };
 
 static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
@@ -38,7 +39,7 @@ static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	while (start < end) {
-		uint64_t slot, n = cpt_precopied_run(o->pre, start, end, &slot);
+		uint64_t slot, n = cpt_precopied_run(o->pre, &o->run, start, end, &slot);
 
 		if (slot != UINT64_MAX) {
 			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, n, slot);

@@ -943,19 +943,30 @@ void cpt_precopy_track(struct cpt_dump *d)
 	}
 }
 
-uint64_t cpt_precopied_run(const struct cpt_precopy *p, uint64_t start, uint64_t end, uint64_t *slot)
+static bool ends_before(const struct run *r, uint64_t at)
 {
-	size_t low = 0, high = p->nruns;
+	return r->start + r->pages * CPT_PAGE <= at;
+}
+
+uint64_t cpt_precopied_run(const struct cpt_precopy *p, size_t *from, uint64_t start, uint64_t end, uint64_t *slot)
+{
+	size_t low = *from, high = p->nruns;
 	const struct run *r;
 
-	while (low < high) {		/* the first that ends behind @start */
+	/* the first that does not end before @start: mostly one of the next */
+	for (int i = 0; i < 4 && low < high && ends_before(&p->runs[low], start); i++)
+		low++;
+	if (low < high && !ends_before(&p->runs[low], start))
+		high = low;
+	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (p->runs[mid].start + p->runs[mid].pages * CPT_PAGE > start)
-			high = mid;
-		else
+		if (ends_before(&p->runs[mid], start))
 			low = mid + 1;
+		else
+			high = mid;
 	}
+	*from = low;
 	r = &p->runs[low];
 	*slot = NO_SLOT;
 	if (low == p->nruns || r->start >= end)
