@@ -53,7 +53,13 @@ def tasks(group):
 
 
 def traced(group):
-    return [t for t in group.tids() if lib.status(t, "TracerPid") not in ("0", None)]
+    tracers = {}
+    for t in group.tids():
+        try:
+            tracers[t] = lib.status(t, "TracerPid")
+        except OSError:
+            pass            # it has just gone: a twin that ends with cptool, not one of the group's
+    return [t for t in tracers if tracers[t] not in ("0", None)]
 
 
 def where(group):
@@ -69,6 +75,8 @@ def mappings(a, b):
 def unharmed(group, name, before):
     """fails unless the group runs as if nothing had happened; waits for the guard's last steps"""
     lib.wait_until(10, lambda: not group.frozen() and not group.asked_to_freeze(), "the thaw")
+    lib.wait_until(10, lambda: set(group.tids()) <= set(before), lambda: "the end of %s" % (
+        set(group.tids()) - set(before)))
     lib.wait_until(5, lambda: not traced(group), "the tracer's end")
     at = counters(name)
     # by more than one: an answer may have been on its way from somebody who has not run since
