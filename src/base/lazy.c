@@ -2,13 +2,17 @@
 /* lazy.c - asking how far a lazy restore is */
 #include "base/lazy.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define PATIENCE_S 10
+#define LAST_WORD_S (24 * 3600)		/* so long it can be asked why a group ended */
+#define SETTLED_S 60			/* a socket that is younger may be listened at soon */
 
 int cpt_lazy_name(const char *group, const char *what, char ret[CPT_LAZY_NAME], struct cpt_err *err)
 {
@@ -19,6 +23,36 @@ int cpt_lazy_name(const char *group, const char *what, char ret[CPT_LAZY_NAME], 
 	snprintf(ret, CPT_LAZY_NAME, CPT_RUN_FOLDER "/lazy-%llx-%llx.%s", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino, what);
 	return 0;
+}
+
+static bool nobody_listens(const char *name)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	CPT_AUTO(fd) int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), CPT_RUN_FOLDER "/%.80s", name);
+	return sock >= 0 && connect(sock, (const struct sockaddr *)&a, sizeof(a)) && errno == ECONNREFUSED;
+}
+
+void cpt_lazy_sweep(void)
+{
+	DIR *dir = opendir(CPT_RUN_FOLDER);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		const char *dot = strrchr(e->d_name, '.');
+		struct stat st;
+		time_t age;
+
+		if (strncmp(e->d_name, "lazy-", 5) || !dot || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		age = time(NULL) - st.st_mtime;
+		if ((!strcmp(dot, ".end") && age > LAST_WORD_S) ||
+		    (!strcmp(dot, ".sock") && age > SETTLED_S && nobody_listens(e->d_name)))
+			unlinkat(dirfd(dir), e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* the socket, the first word read; -1 with errno 0: there is nobody */

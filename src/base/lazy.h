@@ -30,5 +30,7 @@ int cpt_lazy_ask(const char *group, struct cpt_lazy_news *ret, struct cpt_err *e
 int cpt_lazy_wait(const char *group, struct cpt_err *err) CPT_CHECKED;
 /** cpt_lazy_end - why the group had to end; "" if it had not */
 void cpt_lazy_end(const char *group, char *ret, size_t size);
+/** cpt_lazy_sweep - remove what restores that were killed, and ended groups of yesterday, have left in CPT_RUN_FOLDER */
+void cpt_lazy_sweep(void);
 
 #endif

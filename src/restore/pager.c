@@ -998,6 +998,7 @@ int cpt_pager_start(struct cpt_restore *r, struct cpt_err *err)
 	struct cpt_err said = { 0 };
 	int pipe[2], rc;
 
+	cpt_lazy_sweep();
 	if (pipe2(pipe, O_CLOEXEC))
 		return cpt_fail_sys(err, "pipe");
 	rc = fork_away(r, pipe[1]) < 0 ? cpt_fail_sys(err, "fork") : 0;
