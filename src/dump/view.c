@@ -129,7 +129,8 @@ static int read_threads(struct cpt_view *v)
 
 	if (program < 0 || cpt_bpf_read(program, 0, CPT_COUNT(f), keep_thread, v))
 		return -1;
-	qsort(v->threads, v->nthreads, sizeof(*v->threads), by_tid);
+	if (v->nthreads)
+		qsort(v->threads, v->nthreads, sizeof(*v->threads), by_tid);
 	return 0;
 }
 
@@ -157,7 +158,8 @@ static void read_files(struct cpt_view *v)
 
 	if (program < 0 || run(v, program, CPT_COUNT(f), keep_file))
 		v->nfiles = 0;
-	qsort(v->files, v->nfiles, sizeof(*v->files), by_fd);
+	if (v->nfiles)
+		qsort(v->files, v->nfiles, sizeof(*v->files), by_fd);
 }
 
 static void read_maps(struct cpt_view *v)
@@ -172,7 +174,8 @@ static void read_maps(struct cpt_view *v)
 
 	if (program < 0 || run(v, program, CPT_COUNT(f), keep_mapping))
 		v->nmaps = 0;
-	qsort(v->maps, v->nmaps, sizeof(*v->maps), by_start);
+	if (v->nmaps)
+		qsort(v->maps, v->nmaps, sizeof(*v->maps), by_start);
 }
 
 /* ---- beginning ------------------------------------------------------- */
@@ -204,7 +207,7 @@ static const struct thread *find_thread(const struct cpt_dump *d, pid_t tid)
 {
 	struct thread key = { .tid = tid };
 
-	return d->view ? bsearch(&key, d->view->threads, d->view->nthreads, sizeof(key), by_tid) : NULL;
+	return d->view && d->view->nthreads ? bsearch(&key, d->view->threads, d->view->nthreads, sizeof(key), by_tid) : NULL;
 }
 
 /* Every thread must be there, with all it has; else the kernel is not what it was taken for. */
@@ -377,7 +380,7 @@ static const struct mapping *find_mapping(const struct cpt_dump *d, const struct
 {
 	struct mapping key = { .pid = t->pid, .start = v->start }, *m;
 
-	if (!d->view)
+	if (!d->view || !d->view->nmaps)
 		return NULL;
 	m = bsearch(&key, d->view->maps, d->view->nmaps, sizeof(key), by_start);
 	return m && m->end == v->end ? m : NULL;

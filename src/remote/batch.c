@@ -25,7 +25,7 @@ size_t cpt_batch_data(struct cpt_batch *b, const void *from, size_t size)
 {
 	size_t at = (b->ndata + 15) & ~(size_t)15, end = at + size;
 
-	if (end > b->cap_data) {
+	if (end >= b->cap_data) {
 		b->cap_data = CPT_MAX(2 * b->cap_data, end + 4096);
 		b->data = cpt_realloc(b->data, b->cap_data, 1);
 	}

@@ -462,7 +462,8 @@ static int copy(struct cpt_remote *r, struct cpt_batch *b, bool into, struct cpt
 		char *there = (char *)(uintptr_t)r->mm->scratch;
 
 		memcpy(into ? (void *)there : b->calls, into ? (void *)b->calls : there, calls);
-		memcpy(into ? there + calls : (char *)b->data, into ? (char *)b->data : there + calls, b->ndata);
+		if (b->ndata)
+			memcpy(into ? there + calls : (char *)b->data, into ? (char *)b->data : there + calls, b->ndata);
 		return 0;
 	}
 	if (into ? cpt_pwrite_all(r->mm->mem, b->calls, calls, at) ||
