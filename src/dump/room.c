@@ -24,6 +24,7 @@ struct cpt_room {
 	size_t top;			/* length of the mount's part of it, where limits end */
 	bool v1;
 	unsigned processes;
+	uint64_t swapped;		/* bytes, when it was looked at last */
 };
 
 /* ---- finding the groups ------------------------------------------------ */
@@ -211,16 +212,40 @@ static uint64_t left_at(struct cpt_dump *d, const char *path, bool v1, uint64_t 
 	return CPT_MIN(left, swap);
 }
 
+/*
+ * What was swapped out is read by a dump, and so comes in. That the kernel makes
+ * room for it by swapping out something else can't be relied on: where the swap is
+ * slow it kills (seen on 6.18, with 24 MiB that could have gone).
+ */
+static void look_at_swap(struct cpt_dump *d, struct cpt_room *r)
+{
+	struct cpt_err ignored;
+	char name[4200];
+
+	if (!r->v1) {
+		r->swapped = read_number(d, r->path, "memory.swap.current");
+		if (r->swapped == UINT64_MAX)
+			r->swapped = 0;
+		return;
+	}
+	snprintf(name, sizeof(name), "%s/memory.stat", r->path);
+	r->swapped = cpt_read_at(AT_FDCWD, name, &d->buf, &ignored) ? 0 : stat_value(d->buf.data, "swap");
+}
+
 /* those that are charged to @path or below it */
-static uint64_t need_at(const struct cpt_dump *d, const struct cpt_room *of, size_t len)
+static uint64_t need_at(const struct cpt_dump *d, const struct cpt_room *of, size_t len, uint64_t *swapped)
 {
 	unsigned processes = 0;
 
+	*swapped = 0;
+
 	for (size_t i = 0; i < d->nrooms; i++)
 		if (d->rooms[i].v1 == of->v1 && strncmp(d->rooms[i].path, of->path, len) == 0 &&
-		    (d->rooms[i].path[len] == '/' || !d->rooms[i].path[len]))
+		    (d->rooms[i].path[len] == '/' || !d->rooms[i].path[len])) {
 			processes += d->rooms[i].processes;
-	return (uint64_t)processes * ROOM_PROCESS + ROOM_SPARE;
+			*swapped += d->rooms[i].swapped;
+		}
+	return (uint64_t)processes * ROOM_PROCESS + ROOM_SPARE + *swapped;
 }
 
 /* the group itself and all above it */
@@ -229,15 +254,16 @@ static int check_room(struct cpt_dump *d, const struct cpt_room *r, uint64_t mor
 	char *path = cpt_arena_strdup(&d->arena, r->path);
 
 	for (char *end = path + strlen(path); end > path + r->top; end = strrchr(path, '/')) {
-		uint64_t need, left;
+		uint64_t need, left, swapped;
 
 		*end = 0;
-		need = need_at(d, r, (size_t)(end - path)) + more;
+		need = need_at(d, r, (size_t)(end - path), &swapped) + more;
 		left = left_at(d, path, r->v1, need);
 		if (left < need)
 			return cpt_fail(err, CPT_UNSUPPORTED,
-					"%.300s is at its memory limit: %llu KiB are left, a dump needs %llu KiB there; raise the limit a little (%s), or let it drop memory",
+					"%.300s is at its memory limit: %llu KiB are left, a dump needs %llu KiB there%s; raise the limit %s (%s), or let it drop memory",
 					path, (unsigned long long)left >> 10, (unsigned long long)need >> 10,
+					swapped ? ", mostly for what is swapped out" : "", swapped ? "meanwhile" : "a little",
 					r->v1 ? "memory.limit_in_bytes" : "memory.max");
 	}
 	return 0;
@@ -245,6 +271,8 @@ static int check_room(struct cpt_dump *d, const struct cpt_room *r, uint64_t mor
 
 int cpt_dump_check_room(struct cpt_dump *d, struct cpt_err *err)
 {
+	for (size_t i = 0; i < d->nrooms; i++)
+		look_at_swap(d, &d->rooms[i]);
 	for (size_t i = 0; i < d->nrooms; i++)
 		if (check_room(d, &d->rooms[i], 0, err))
 			return -1;

@@ -251,6 +251,7 @@ int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err)
 	for (unsigned id = 0; id < r->ncgroups; id++)
 		if (open_group(r, id, found, err))
 			return -1;
+	r->charged_at_birth = cpt_restore_in_one_memory_group(r);
 	return cpt_guard_add(&r->guard, CPT_UNDO_KILL_GROUP, r->group.path, NULL, err);
 }
 
@@ -281,10 +282,7 @@ int cpt_restore_cgroups_freeze(struct cpt_restore *r, struct cpt_err *err)
 
 static int outside(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err *err)
 {
-	const Cpt__Misc *m = t->img->misc;
-
-	for (size_t i = 0; m && i < m->n_other_cgroups; i++)
-		cpt_restore_other_cgroup(r, t, m->other_cgroups[i]);
+	cpt_restore_other_groups(r, t);
 	return 0;
 }
 

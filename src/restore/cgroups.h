@@ -12,7 +12,10 @@
  */
 char *cpt_restore_group_path(struct cpt_restore *r, size_t *mount, struct cpt_err *err);
 
-/** cpt_restore_other_cgroup - move a process to where it was in another hierarchy; warns when that can't be */
-void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o);
+/** cpt_restore_in_one_memory_group - are all processes in one group of a v1 memory hierarchy, and not in cptool's? */
+bool cpt_restore_in_one_memory_group(const struct cpt_restore *r);
+
+/** cpt_restore_other_groups - move a process to where it was in other hierarchies; warns when that can't be */
+void cpt_restore_other_groups(struct cpt_restore *r, const struct cpt_rtask *t);
 
 #endif

@@ -118,7 +118,7 @@ static bool groups_own(const struct cpt_restore *r, const char *controllers)
 	return r->group.freezer == CPT_FREEZER_V2 ? !*controllers : strstr(controllers, "freezer") != NULL;
 }
 
-void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const Cpt__OtherCgroup *o)
+static void move(struct cpt_restore *r, const struct cpt_rtask *t, const Cpt__OtherCgroup *o)
 {
 	const char *controllers = o->controllers ? o->controllers : "", *which = *controllers ? controllers : "v2";
 	const struct cpt_place *p = place(r, o);
@@ -134,4 +134,41 @@ void cpt_restore_other_cgroup(struct cpt_restore *r, struct cpt_rtask *t, const 
 	else if (cpt_write_at(AT_FDCWD, p->procs, value, &e))
 		cpt_warn("task %d (%s): was in group %s of the %s hierarchy and stays where cptool is: %s", t->pid,
 			 t->comm, o->path ? o->path : "/", which, e.text);
+}
+
+static const Cpt__OtherCgroup *memory_group(const struct cpt_rtask *t)
+{
+	const Cpt__Misc *m = t->img->misc;
+
+	for (size_t i = 0; m && i < m->n_other_cgroups; i++)
+		if (m->other_cgroups[i]->controllers && strstr(m->other_cgroups[i]->controllers, "memory"))
+			return m->other_cgroups[i];
+	return NULL;
+}
+
+bool cpt_restore_in_one_memory_group(const struct cpt_restore *r)
+{
+	const Cpt__OtherCgroup *first = memory_group(r->order[0]);
+
+	for (unsigned i = 1; first && i < r->ntasks; i++) {
+		const Cpt__OtherCgroup *o = memory_group(r->order[i]);
+
+		if (r->order[i]->img->misc && (!o || !equal(o->path, first->path)))
+			return false;
+	}
+	return first;
+}
+
+void cpt_restore_memory_group(struct cpt_restore *r, const struct cpt_rtask *t)
+{
+	move(r, t, memory_group(r->order[0]));
+}
+
+void cpt_restore_other_groups(struct cpt_restore *r, const struct cpt_rtask *t)
+{
+	const Cpt__Misc *m = t->img->misc;
+
+	for (size_t i = 0; m && i < m->n_other_cgroups; i++)
+		if (!r->charged_at_birth || m->other_cgroups[i] != memory_group(t))
+			move(r, t, m->other_cgroups[i]);
 }

@@ -101,6 +101,7 @@ struct cpt_restore {
 	char first_missing[400];
 	struct cpt_stats stats;
 	struct cpt_self *self;		/* by cpt_restore_self() */
+	bool charged_at_birth;		/* the first processes join a v1 memory group before they have memory */
 	struct cpt_place *places;	/* private to hierarchies.c */
 	bool timer_ids;			/* the ids of POSIX timers can be asked for */
 	struct cpt_lazy lazy;
@@ -158,6 +159,13 @@ void cpt_restore_objects_free(struct cpt_restore *r);
 int cpt_restore_cgroups_make(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
 /** cpt_restore_cgroups_freeze - sub-groups that were frozen by themselves, are; from then on no batch can run in them */
 int cpt_restore_cgroups_freeze(struct cpt_restore *r, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_restore_memory_group - where charged_at_birth, move a process into its v1 memory group
+ *
+ * There, what a process has is not charged to the group that it moves to later.
+ */
+void cpt_restore_memory_group(struct cpt_restore *r, const struct cpt_rtask *t);
+
 /** cpt_restore_cgroup_attach - move a process into the group with this Cgroup.id */
 int cpt_restore_cgroup_attach(struct cpt_restore *r, unsigned cgroup, pid_t pid, struct cpt_err *err) CPT_CHECKED;
 

@@ -137,6 +137,8 @@ static int make_first(struct cpt_restore *r, struct cpt_rtask *t, struct cpt_err
 		return -1;
 	if (!into && cpt_restore_cgroup_attach(r, t->img->cgroup, t->pid, err))
 		return within(t, err);
+	if (r->charged_at_birth)
+		cpt_restore_memory_group(r, t);
 	return 0;
 }
 
