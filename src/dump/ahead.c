@@ -27,6 +27,11 @@ struct cpt_ahead {
 	bool stop;
 };
 
+static const char *file_of(const struct cpt_dump *d, const struct cpt_task *t)
+{
+	return t->flags_known || cpt_precopy_knows_flags(d, t->pid) ? "maps" : "smaps";
+}
+
 static bool put(struct cpt_ahead *a, const struct cpt_task *t)
 {
 	unsigned at;
@@ -42,7 +47,7 @@ static bool put(struct cpt_ahead *a, const struct cpt_task *t)
 		return false;
 	a->ring[at].t = t;
 	a->ring[at].err.fault = CPT_OK;
-	if (cpt_read_at(t->proc, t->flags_known ? "maps" : "smaps", &a->ring[at].text, &a->ring[at].err))
+	if (cpt_read_at(t->proc, file_of(a->d, t), &a->ring[at].text, &a->ring[at].err))
 		a->ring[at].text.len = 0;
 	pthread_mutex_lock(&a->lock);
 	a->n++;
@@ -66,7 +71,7 @@ void cpt_dump_ahead(struct cpt_dump *d)
 {
 	struct cpt_ahead *a;
 
-	if (d->ntasks < MANY || d->nprecopies)
+	if (d->ntasks < MANY)
 		return;
 	a = cpt_calloc(1, sizeof(*a));
 	a->d = d;
@@ -86,7 +91,7 @@ int cpt_dump_smaps(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
 	int rc = 0;
 
 	if (!a)
-		return cpt_read_at(t->proc, t->flags_known ? "maps" : "smaps", &d->maps, err);
+		return cpt_read_at(t->proc, file_of(d, t), &d->maps, err);
 	pthread_mutex_lock(&a->lock);
 	while (!a->n)
 		pthread_cond_wait(&a->more, &a->lock);

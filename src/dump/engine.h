@@ -71,6 +71,8 @@ bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t
 /** cpt_precopy_track - in the pause, when all is read: what is written from now on is noted for an increment */
 void cpt_precopy_track(struct cpt_dump *d);
 
+/** cpt_precopy_knows_flags - were flags of its mappings read before the pause? */
+bool cpt_precopy_knows_flags(const struct cpt_dump *d, pid_t pid);
 /** cpt_precopy_flags - flags of a mapping known from before the pause; false: smaps must be read */
 bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v);
 /** cpt_precopy_flags_changed - after the pause: those flags may have been others in it */

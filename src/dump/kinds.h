@@ -82,12 +82,15 @@ struct cpt_dump {
 	bool twins;			/* memory is read from them, when the group runs again */
 	bool twin_planned;		/* memory was left for them that would have been copied first */
 	bool twin_limited, twin_short;	/* memory has a limit; it is too near, or that of processes */
-	uint64_t twin_kib;		/* what they may need at most */
 	uint64_t smaps_ns;		/* spent on reading it in the pause */
 	uint64_t last_round;		/* pages copied in it */
 	double copy_page_ns;		/* how long it takes to copy a page */
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
+	unsigned most_precopies;	/* descriptors allow no more */
+	uint64_t group_kib;		/* private memory of all processes, before the pause */
+	bool roomy;			/* no memory limit is near */
+	bool relatives_counted;
 	struct cpt_track *track;	/* private to track.c */
 	struct cpt_room *rooms;		/* private to room.c */
 	size_t nrooms, cap_rooms;

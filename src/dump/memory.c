@@ -80,13 +80,16 @@ struct scan {
 	const struct cpt_known *parent;	/* pagemap and slots of the parent, or NULL */
 	struct cpt_known *known;	/* of this one, if it has children */
 	const struct cpt_precopy *pre;	/* copied while it ran, or NULL */
+	size_t *near;			/* where that was looked at last */
+	bool watched;			/* its relatives were copied while they ran, too */
+	int pagemap;
 	struct cpt_err *err;
 };
 
-static int store(struct scan *s, uint64_t vpn, uint64_t count, uint64_t *slot)
+static int store(struct scan *s, uint64_t vpn, uint64_t count, bool shared, uint64_t *slot)
 {
 	*slot = s->m->next_slot;
-	return cpt_queue_memory(s->d, s->twin ? s->twin : s->t->pid, vpn * CPT_PAGE, count, s->err);
+	return cpt_queue_memory(s->d, s->twin ? s->twin : s->t->pid, vpn * CPT_PAGE, count, shared, s->err);
 }
 
 static bool has_content(const struct cpt_dump_memory *m, uint64_t e)
@@ -122,7 +125,7 @@ static bool may_be_shared(const struct cpt_dump_memory *m, uint64_t e)
 
 static bool unchanged(const struct scan *s, uint64_t vpn, uint64_t e, uint64_t *slot)
 {
-	return s->pre && (s->twin || (e & PM_UFFD_WP)) && cpt_precopied(s->pre, vpn * CPT_PAGE, slot);
+	return s->pre && (s->twin || (e & PM_UFFD_WP)) && cpt_precopied(s->pre, s->near, vpn * CPT_PAGE, slot);
 }
 
 /* how many entries from here on were copied while the group ran, to slots in a row */
@@ -138,13 +141,15 @@ static size_t copied_before(const struct scan *s, uint64_t vpn, const uint64_t *
 	return i;
 }
 
-/* pages to be stored one after the other; stops at the first that is something else */
+/* pages to be stored one after the other, read in one way; stops at the first that is something else */
 static size_t fresh(const struct scan *s, uint64_t vpn, const uint64_t *e, size_t n)
 {
+	bool shared = may_be_shared(s->m, e[0]);
 	size_t i;
 	uint64_t slot;
 
-	for (i = 0; i < n && has_content(s->m, e[i]) && !unchanged(s, vpn + i, e[i], &slot); i++)
+	for (i = 0; i < n && has_content(s->m, e[i]) && !unchanged(s, vpn + i, e[i], &slot) &&
+		    may_be_shared(s->m, e[i]) == shared; i++)
 		if (may_be_shared(s->m, e[i]) &&
 		    ((s->parent && same_as_parent(s, vpn + i, e + i, 1, &slot)) ||
 		     cpt_frame_find(s->d, e[i] & PM_PFN) != NO_SLOT))
@@ -169,7 +174,7 @@ static size_t place(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n, u
 	s->d->stats.pages_unchanged += count;
 	if (!count) {
 		count = fresh(s, vpn, e, n);
-		if (store(s, vpn, count, slot))
+		if (store(s, vpn, count, may_be_shared(s->m, e[0]), slot))
 			return 0;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -193,7 +198,7 @@ static int by_content(struct scan *s, uint64_t vpn, const uint64_t *e, size_t n,
 			return cpt_fail_sys(s->err, "read page %llx", (unsigned long long)((vpn + i) * CPT_PAGE));
 		known = cpt_content_slot(&s->m->contents, page);
 		if (*known == NO_SLOT) {
-			if (store(s, vpn + i, 1, known))
+			if (store(s, vpn + i, 1, may_be_shared(s->m, e[i]), known))
 				return -1;
 		} else {
 			s->d->stats.pages_shared++;
@@ -302,7 +307,7 @@ static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end
 	const struct cpt_entries *ahead;
 	size_t n;
 
-	if (cpt_pagemaps_between(s->d, s->t, start, end, &ahead, &n)) {
+	if (!s->watched && cpt_pagemaps_between(s->d, s->t, start, end, &ahead, &n)) {
 		for (size_t i = 0; i < n; i++)
 			if (scan_entries(s, ahead[i].vpn, ahead[i].entry, ahead[i].n))
 				return -1;
@@ -311,6 +316,15 @@ static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end
 	if (cpt_scan(pagemap, start, end, CPT_SCAN_ANON, scan_populated, &p, s->err))
 		return -1;
 	return p.end ? scan_range(s, pagemap, p.start, p.end) : 0;
+}
+
+/* of a mapping that was copied before: what was written to it since */
+static int store_written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct scan *s = arg;
+
+	(void)err;			/* the same */
+	return scan_range(s, s->pagemap, start, end);
 }
 
 bool cpt_private_memory(const Cpt__Vma *v)
@@ -375,12 +389,12 @@ static int scan_mapping(struct scan *s, int pagemap, const Cpt__Vma *v, bool sha
 	if (s->pre && !s->twin && !cpt_scan_watched(pagemap, v->start))
 		s->pre = NULL;		/* mapped anew or moved since */
 	if (!m->no_scan) {
-		if (sharing)
+		if (sharing && !(s->pre && s->watched))
 			rc = scan_shared(s, pagemap, v->start, v->end);
 		else if (s->twin)
-			rc = cpt_scan_twin(s->d, s->twin, s->pre, pagemap, v, s->err);
+			rc = cpt_scan_twin(s->d, s->twin, s->pre, pagemap, v, sharing ? store_written : NULL, s, s->err);
 		else
-			rc = cpt_scan_own(s->d, s->t, s->pre, pagemap, v, s->err);
+			rc = cpt_scan_own(s->d, s->t, s->pre, pagemap, v, sharing ? store_written : NULL, s, s->err);
 		m->no_scan = rc && (s->err->sys == ENOTTY || s->err->sys == EINVAL);	/* before Linux 6.7 */
 	}
 	if (rc && m->no_scan)
@@ -394,10 +408,14 @@ static int dump_part(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part,
 			  .mem = t->mm.mem, .err = err };
 	bool sharing = cpt_may_share(d, t) && part != CPT_PART_NOT_CLONED;
 	CPT_AUTO(fd) int pagemap = cpt_pagemap_open(t, s.twin), mem = -1;
+	size_t near = 0;
 	char path[32];
 
 	if (pagemap < 0)
 		return cpt_fail_sys(err, "open pagemap");
+	s.pagemap = pagemap;
+	s.near = &near;
+	s.watched = sharing && cpt_precopy_relatives_watched(d, t);
 	if (s.twin) {
 		snprintf(path, sizeof(path), "/proc/%d/mem", s.twin);
 		s.mem = mem = open(path, O_RDONLY | O_CLOEXEC);

@@ -140,8 +140,14 @@ int cpt_pagemap_open(const struct cpt_task *t, pid_t twin);
 bool cpt_private_memory(const Cpt__Vma *v);
 /** cpt_dump_memory_of - d->memory, made if need be */
 struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
-/** cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since */
-bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot);
+/**
+ * cpt_precopied - the slot of a page copied then; it counts only if the page was not written to since
+ * @near: where to begin to look, 0 at first
+ */
+bool cpt_precopied(const struct cpt_precopy *p, size_t *near, uint64_t address, uint64_t *slot);
+
+/** cpt_precopy_relatives_watched - were all that @t may share pages with copied first, as it was itself? In the pause or later. */
+bool cpt_precopy_relatives_watched(struct cpt_dump *d, const struct cpt_task *t);
 
 /**
  * cpt_precopied_run - how many pages from @start on have slots in a row (or none: *slot UINT64_MAX); at least 1
@@ -152,13 +158,20 @@ uint64_t cpt_precopied_run(const struct cpt_precopy *p, size_t *from, uint64_t s
 /** cpt_precopy_protected - with --track, all that was written in [start, end) has been protected again in the pause */
 void cpt_precopy_protected(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t end);
 
-/** cpt_scan_own - pages of @v that have a content of their own, where none can be shared; @pre: of a mapping under protection, or NULL */
+/** cpt_store - bring [@start, @end) into the image, and into the list of pages */
+typedef int (*cpt_store)(void *arg, uint64_t start, uint64_t end, struct cpt_err *err);
+
+/**
+ * cpt_scan_own - pages of @v that have a content of their own
+ * @pre: of a mapping under protection, or NULL
+ * @store: who takes pages that were not copied before; NULL where none can be shared
+ */
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
-		 const Cpt__Vma *v, struct cpt_err *err) CPT_CHECKED;
+		 const Cpt__Vma *v, cpt_store store, void *arg, struct cpt_err *err) CPT_CHECKED;
 
 /** cpt_scan_twin - the same of its twin, after cpt_precopy_settle(); @pagemap is that of the twin */
 int cpt_scan_twin(struct cpt_dump *d, pid_t twin, const struct cpt_precopy *pre, int pagemap, const Cpt__Vma *v,
-		  struct cpt_err *err) CPT_CHECKED;
+		  cpt_store store, void *arg, struct cpt_err *err) CPT_CHECKED;
 
 /**
  * cpt_precopy_note - in the pause: note what was written to since it was copied
@@ -177,10 +190,13 @@ void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, str
 /** cpt_precopy_calm - was so little left after the last round that the pause will be short anyway? */
 bool cpt_precopy_calm(const struct cpt_dump *d);
 
-/** cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on */
-int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+/**
+ * cpt_queue_memory - store @count pages at @address of a task, from slot m->next_slot on
+ * @shared: some of them may be shared with another task
+ */
+int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, bool shared, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_running - the same of a task that runs */
-int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err) CPT_CHECKED;
+int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, bool shared, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_drain - returns when everything queued so far stands in the image */
 int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_late - the group runs again: compress and write what was only read in the pause; fine when there is nothing */

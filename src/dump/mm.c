@@ -205,7 +205,7 @@ static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, b
 	while ((got = cpt_parse_smaps(&text, &v, err)) > 0) {
 		if (strcmp(v.path, "[vsyscall]") == 0)
 			continue;
-		if (quick && !(t->flags_known ? cpt_view_flags(d, t, &v) : cpt_precopy_flags(d, t->pid, &v)))
+		if (quick && !(t->flags_known && cpt_view_flags(d, t, &v)) && !cpt_precopy_flags(d, t->pid, &v))
 			return 1;
 		if (!quick)
 			cpt_view_learn(d, t, &v);
@@ -220,15 +220,15 @@ static int parse_mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, b
 
 static int mappings(struct cpt_dump *d, struct cpt_task *t, Cpt__Mm *mm, struct cpt_err *err)
 {
-	bool precopied = cpt_precopy_of(d, t->pid);
+	bool known = t->flags_known || cpt_precopy_knows_flags(d, t->pid);
 	uint64_t begin = cpt_now_ns();
 	int rc;
 
-	if (precopied ? cpt_read_at(t->proc, "maps", &d->maps, err) : cpt_dump_smaps(d, t, err))
+	if (cpt_dump_smaps(d, t, err))
 		return -1;
-	if (!precopied && !t->flags_known)
+	if (!known)
 		d->smaps_ns += cpt_now_ns() - begin;
-	rc = parse_mappings(d, t, mm, precopied || t->flags_known, err);
+	rc = parse_mappings(d, t, mm, known, err);
 	if (rc <= 0)
 		return rc;
 	begin = cpt_now_ns();

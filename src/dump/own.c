@@ -24,15 +24,19 @@ struct own {
 	} written[REGIONS];		/* not settled yet */
 	size_t n, next;
 	size_t run;			/* of what was copied before: where to go on */
+	cpt_store store;
+	void *arg;
 };
 
-static int store(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+static int store_run(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	struct own *o = arg;
 	uint64_t count = (end - start) / CPT_PAGE;
 
+	if (o->store)
+		return o->store(o->arg, start, end, err);
 	cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, count, o->d->memory->next_slot);
-	return cpt_queue_memory(o->d, o->pid, start, count, err);
+	return cpt_queue_memory(o->d, o->pid, start, count, false, err);
 }
 
 /* What was copied while the group ran, or stands in the base, and was not written to since. */
@@ -44,7 +48,7 @@ static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err
 		if (slot != UINT64_MAX) {
 			cpt_pages_add(&o->d->memory->pages, start / CPT_PAGE, n, slot);
 			o->d->stats.pages_unchanged += n;
-		} else if (cpt_scan(o->pagemap, start, start + n * CPT_PAGE, CPT_SCAN_ANON, store, o, err)) {
+		} else if (cpt_scan(o->pagemap, start, start + n * CPT_PAGE, CPT_SCAN_ANON, store_run, o, err)) {
 			return -1;
 		}
 		start += n * CPT_PAGE;
@@ -71,7 +75,7 @@ static int content(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	struct own *o = arg;
 
-	if (settle(o, start, err) || store(o, start, end, err))
+	if (settle(o, start, err) || store_run(o, start, end, err))
 		return -1;
 	o->at = end;
 	return 0;
@@ -110,15 +114,16 @@ static int scan_all(struct own *o, const Cpt__Vma *v, struct cpt_err *err)
 	enum cpt_scan what = v->kind == CPT__VMA_KIND__VMA_ANON ? CPT_SCAN_ANON : CPT_SCAN_CONTENT;
 
 	for (uint64_t at = v->start; at < v->end; at += CPT_MIN(v->end - at, PIECE))
-		if (cpt_scan(o->pagemap, at, CPT_MIN(at + PIECE, v->end), what, store, o, err))
+		if (cpt_scan(o->pagemap, at, CPT_MIN(at + PIECE, v->end), what, store_run, o, err))
 			return -1;
 	return 0;
 }
 
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
-		 const Cpt__Vma *v, struct cpt_err *err)
+		 const Cpt__Vma *v, cpt_store store, void *arg, struct cpt_err *err)
 {
-	struct own o = { .d = d, .pid = t->pid, .pre = pre, .pagemap = pagemap, .at = v->start };
+	struct own o = { .d = d, .pid = t->pid, .pre = pre, .pagemap = pagemap, .at = v->start,
+			 .store = store, .arg = arg };
 
 	if (!pre)
 		return scan_all(&o, v, err);
@@ -133,9 +138,9 @@ int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precop
 }
 
 int cpt_scan_twin(struct cpt_dump *d, pid_t twin, const struct cpt_precopy *pre, int pagemap, const Cpt__Vma *v,
-		  struct cpt_err *err)
+		  cpt_store store, void *arg, struct cpt_err *err)
 {
-	struct own o = { .d = d, .pid = twin, .pre = pre, .pagemap = pagemap };
+	struct own o = { .d = d, .pid = twin, .pre = pre, .pagemap = pagemap, .store = store, .arg = arg };
 
 	/* of what was copied before, that which was written to since counts no more */
 	if (pre && v->kind == CPT__VMA_KIND__VMA_ANON)

@@ -120,16 +120,17 @@ static void put_in_order(struct cpt_dump *d, struct cpt_pagemaps *a, bool *in, c
 	if (t->parent)
 		put_in_order(d, a, in, t->parent);
 	in[t - d->tasks] = true;
-	if (!t->zombie && cpt_may_share(d, t))
+	if (!t->zombie && cpt_may_share(d, t) && !cpt_precopy_relatives_watched(d, t))
 		a->v[a->n++] = (struct pagemap){ .t = t };
 }
 
-static bool worth_it(const struct cpt_dump *d)
+static bool worth_it(struct cpt_dump *d)
 {
 	uint64_t kib = 0;
 
 	for (unsigned i = 0; i < d->ntasks; i++)
-		kib += d->tasks[i].status.vm_rss_kib;
+		if (!cpt_precopy_relatives_watched(d, &d->tasks[i]))
+			kib += d->tasks[i].status.vm_rss_kib;
 	return d->memory->sharing && !d->memory->careful && kib > MUCH_KIB;
 }
 

@@ -12,9 +12,9 @@
  * away. All of this is best effort: a process for which it does not work is
  * copied in the pause.
  */
-#include "dump/memory.h"
+#include "dump/precopy.h"
 #include "dump/scan.h"
-#include "dump/track.h"
+#include "dump/table.h"
 #include "dump/twin.h"
 
 #include <fcntl.h>
@@ -23,14 +23,20 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
-#define WORTH_KIB (16 * 1024)		/* resident memory below this is copied in the pause */
+#define WORTH_KIB (16 * 1024)		/* resident memory below this is copied in the pause … */
+#define MANY_KIB (32 * 1024)		/* … unless all processes have as much as this; then that of one counts from … */
+#define SMALL_KIB 768			/* … here on, without its files */
 #define RANGE_MIN (1UL << 20)		/* bytes of a mapping */
-#define TRACK_WORTH_KIB 1024		/* the same two for what an increment is to be made of */
+#define SMALL_RANGE_MIN (256UL << 10)	/* in a process below WORTH_KIB */
+#define TRACK_WORTH_KIB 1024		/* the same for what an increment is to be made of */
 #define TRACK_RANGE_MIN (64UL << 10)
 #define ROUNDS 8
-#define PROCESSES 64			/* at most; the others are copied in the pause */
+#define TRACKED_MAX 64			/* processes; the others are copied in the pause */
+#define FDS_EACH 2			/* open for a process, beside CPT_FDS_EACH */
+#define FDS_BESIDE 128
 #define FEW_PAGES 128			/* left over for the pause */
 #define MUCH_PAGES 8192			/* copied in a round: another one that is no better is not tried */
 #define STOP_MS 200
@@ -40,8 +46,6 @@
 #define CALM_PAGES 1024			/* copied in the last round: no more is left for the pause */
 #define UNPROTECT_BYTES (4ULL << 20)	/* at once */
 #define COPY_PAGE_NS 2000.0		/* until it is measured */
-#define NO_SLOT UINT64_MAX
-#define BLOCK 512			/* pages */
 
 /* include/uapi/linux/userfaultfd.h */
 struct uffdio_api_arg {
@@ -63,48 +67,19 @@ struct uffdio_range_arg {
 #define UFFD_WP_UNPOPULATED (1 << 13)
 #define UFFD_WP_ASYNC (1 << 15)
 
-struct range {
-	uint64_t start, end;
-	uint64_t *slot;			/* one a page, + 1; 0: not copied */
-	bool *used;			/* one a block of pages: any of them may have been copied */
-	bool lost;			/* ended, or something else stands there now */
-	bool known;			/* it was watched since the base */
-	bool protected;			/* in the pause: what was written shows as such from now on */
-};
+static int by_pid(const void *a, const void *b)
+{
+	pid_t x = ((const struct cpt_precopy *)a)->pid, y = ((const struct cpt_precopy *)b)->pid;
 
-/* the same as ranges of slots, ascending: to be gone through in the pause */
-struct run {
-	uint64_t start, pages, slot;
-};
+	return (x > y) - (x < y);
+}
 
-struct span {
-	uint64_t start, end;
-};
-
-struct cpt_precopy {
-	pid_t pid;
-	uint64_t start_time;
-	struct cpt_flags *flags;	/* of mappings, as they were shortly before the pause */
-	size_t nflags, cap_flags;
-	bool flags_held;		/* … or at the image before; then each must still be the same after the pause */
-	int uffd, pagemap;
-	struct range *ranges;
-	size_t n, cap;
-	struct run *runs;
-	size_t nruns, cap_runs;
-	struct span *written;		/* noted in the pause */
-	size_t nwritten, cap_written;
-	uint64_t vdso_end;
-	uint64_t rss_kib, anon_kib;	/* when it was armed */
-	uint64_t huge_kib;		/* in huge pages, shortly before the pause */
-};
-
+/* They are in order once all are armed. */
 static struct cpt_precopy *precopy_of(const struct cpt_dump *d, pid_t pid)
 {
-	for (size_t i = 0; i < d->nprecopies; i++)
-		if (d->precopies[i].pid == pid)
-			return &d->precopies[i];
-	return NULL;
+	struct cpt_precopy key = { .pid = pid };
+
+	return d->nprecopies ? bsearch(&key, d->precopies, d->nprecopies, sizeof(key), by_pid) : NULL;
 }
 
 const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
@@ -117,7 +92,8 @@ const struct cpt_precopy *cpt_precopy_of(const struct cpt_dump *d, pid_t pid)
 /* what was watched stays so, whatever has become of it; else large writable memory */
 static bool worth_watching(const struct cpt_dump *d, const struct cpt_precopy *p, const struct cpt_vma *v)
 {
-	uint64_t least = d->opt->track || p->uffd >= 0 ? TRACK_RANGE_MIN : RANGE_MIN;
+	uint64_t least = d->opt->track || p->uffd >= 0 ? TRACK_RANGE_MIN :
+			 p->rss_kib < WORTH_KIB ? SMALL_RANGE_MIN : RANGE_MIN;
 
 	if (v->ino || v->flags & CPT_VM_SHARED || strncmp(v->path, "[v", 2) == 0 || strcmp(v->path, "[stack]") == 0)
 		return false;
@@ -142,7 +118,7 @@ static int find_ranges(struct cpt_dump *d, struct cpt_precopy *p, struct cpt_err
 		if (!worth_watching(d, p, &v))
 			continue;
 		CPT_GROW(p->ranges, p->n, p->cap);
-		p->ranges[p->n++] = (struct range){ .start = v.start, .end = v.end,
+		p->ranges[p->n++] = (struct cpt_range){ .start = v.start, .end = v.end,
 						    .known = p->uffd >= 0 && cpt_scan_watched(p->pagemap, v.start) };
 	}
 	return got;
@@ -203,7 +179,7 @@ static int begin_uffd(struct cpt_precopy *p, struct cpt_err *err)
 	return 0;
 }
 
-static int register_range(const struct cpt_precopy *p, const struct range *g)
+static int register_range(const struct cpt_precopy *p, const struct cpt_range *g)
 {
 	struct uffdio_register_arg reg = { g->start, g->end - g->start, UFFD_MODE_WP, 0 };
 
@@ -216,55 +192,14 @@ static bool outlived(const struct cpt_precopy *p)
 	return p->uffd >= 0 && p->n && register_range(p, &p->ranges[0]) && errno == ESRCH;
 }
 
-/* Mappings may be large and all but empty: what is never touched costs nothing. */
-static void *room_for(uint64_t n, size_t size)
-{
-	void *room = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return room == MAP_FAILED ? NULL : room;
-}
-
-static uint64_t pages_of(const struct range *g)
-{
-	return (g->end - g->start) / CPT_PAGE;
-}
-
-static uint64_t blocks_of(const struct range *g)
-{
-	return pages_of(g) / BLOCK + 1;
-}
-
-static void set_slots(struct range *g, uint64_t page, uint64_t count, uint64_t slot)
-{
-	for (uint64_t i = 0; i < count; i++) {
-		g->slot[page + i] = slot + i + 1;	/* so that fresh zeros mean none */
-		g->used[(page + i) / BLOCK] = true;
-	}
-}
-
-/* how many pages from this one on lie in a block of which nothing was copied */
-static uint64_t unused_from(const struct range *g, uint64_t page)
-{
-	return g->used[page / BLOCK] ? 0 : BLOCK - page % BLOCK;
-}
-
-static int protect(struct cpt_precopy *p, struct cpt_err *err)
+static void protect(struct cpt_precopy *p)
 {
 	size_t k = 0;
 
-	for (size_t i = 0; i < p->n; i++) {
-		struct range *g = &p->ranges[i];
-
-		if (register_range(p, g))
-			continue;	/* gone meanwhile, or somebody else's */
-		g->slot = room_for(pages_of(g), sizeof(*g->slot));
-		g->used = room_for(blocks_of(g), sizeof(*g->used));
-		if (!g->slot || !g->used)
-			return cpt_fail_sys(err, "room for %llu page numbers", (unsigned long long)pages_of(g));
-		p->ranges[k++] = *g;
-	}
+	for (size_t i = 0; i < p->n; i++)
+		if (!register_range(p, &p->ranges[i]))
+			p->ranges[k++] = p->ranges[i];	/* else it is gone meanwhile, or somebody else's */
 	p->n = k;
-	return 0;
 }
 
 /*
@@ -289,45 +224,30 @@ static void disarm(struct cpt_precopy *p)
 		unprotect(p);
 		close(CPT_TAKE(p->uffd, -1));
 	}
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->ranges[i].slot)
-			munmap(p->ranges[i].slot, pages_of(&p->ranges[i]) * sizeof(*p->ranges[i].slot));
-		if (p->ranges[i].used)
-			munmap(p->ranges[i].used, blocks_of(&p->ranges[i]) * sizeof(*p->ranges[i].used));
-	}
-	p->n = 0;
+	p->n = p->runs.n = 0;
 }
 
 static void forget(struct cpt_precopy *p)
 {
 	disarm(p);
 	free(p->ranges);
-	free(p->runs);
-	free(p->written);
+	free(p->runs.v);
+	free(p->fresh.v);
+	free(p->todo.v);
+	free(p->written.v);
 	free(p->flags);
 	if (p->pagemap >= 0)
 		close(p->pagemap);
 }
 
-/*
- * A child no larger than its parent most likely shares its memory: that is
- * stored once, and what it has of its own is little.
- */
-static bool shares_parent(const struct cpt_dump *d, const struct cpt_status *s)
-{
-	const struct cpt_precopy *parent = cpt_precopy_of(d, s->ppid);
-
-	return parent && s->vm_rss_kib <= parent->rss_kib + parent->rss_kib / 4;
-}
-
 /* ---- what stands in the base ------------------------------------------ */
 
-static void refer(struct range *g, uint64_t at, uint64_t end, uint64_t slot)
+static void refer(struct cpt_precopy *p, const struct cpt_range *g, uint64_t at, uint64_t end, uint64_t slot)
 {
-	uint64_t first = g->start / CPT_PAGE, from = CPT_MAX(at, first), to = CPT_MIN(end, g->end / CPT_PAGE);
+	uint64_t from = CPT_MAX(at, g->start), to = CPT_MIN(end, g->end);
 
-	if (g->known && from < to)
-		set_slots(g, from - first, to - from, CPT_IMG_BASE_SLOT + slot + (from - at));
+	if (g->known)
+		cpt_runs_add(&p->runs, from, to, CPT_IMG_BASE_SLOT + slot + (from - at) / CPT_PAGE);
 }
 
 /* Until a scan finds them written, pages are those of the base. */
@@ -337,37 +257,51 @@ static void refer_to_base(struct cpt_dump *d, struct cpt_precopy *p)
 	size_t k = 0;
 
 	for (size_t i = 0; b && i < b->n_index; i++) {
-		uint64_t at = b->index[i], end = at + b->count[i];
+		uint64_t at = b->index[i] * CPT_PAGE, end = at + b->count[i] * CPT_PAGE;
 
-		while (k < p->n && p->ranges[k].end / CPT_PAGE <= at)
+		while (k < p->n && p->ranges[k].end <= at)
 			k++;
-		for (size_t j = k; j < p->n && p->ranges[j].start / CPT_PAGE < end; j++)
-			refer(&p->ranges[j], at, end, b->slot[i]);
+		for (size_t j = k; j < p->n && p->ranges[j].start < end; j++)
+			refer(p, &p->ranges[j], at, end, b->slot[i]);
 	}
 }
 
-static bool worth_it(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
+static int read_status(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
 {
-	uint64_t least = d->opt->track ? TRACK_WORTH_KIB : WORTH_KIB;
 	struct cpt_err ignored;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	return !cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) && !cpt_parse_status(d->buf.data, s, &ignored) &&
-	       s->vm_rss_kib >= least && (s->state == 'R' || s->state == 'S') && !s->tracer &&
-	       d->nprecopies < PROCESSES && !shares_parent(d, s);
+	return cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || cpt_parse_status(d->buf.data, s, &ignored) ? -1 : 0;
+}
+
+/* Many small processes pause for as long as a large one. */
+static bool much_memory(const struct cpt_dump *d, const struct cpt_status *s)
+{
+	if (d->opt->track)
+		return s->vm_rss_kib >= TRACK_WORTH_KIB;
+	return s->vm_rss_kib >= WORTH_KIB || (d->group_kib >= MANY_KIB && s->vm_anon_kib >= SMALL_KIB);
+}
+
+static bool worth_it(struct cpt_dump *d, const struct cpt_status *s)
+{
+	return much_memory(d, s) && (s->state == 'R' || s->state == 'S') && !s->tracer && d->nprecopies < d->most_precopies;
+}
+
+static int read_stat(struct cpt_dump *d, pid_t pid, struct cpt_stat *stat)
+{
+	struct cpt_err ignored;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || cpt_parse_stat(d->buf.data, stat, &ignored) ? -1 : 0;
 }
 
 static uint64_t start_time(struct cpt_dump *d, pid_t pid)
 {
-	struct cpt_err ignored;
 	struct cpt_stat stat;
-	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (cpt_read_at(AT_FDCWD, path, &d->buf, &ignored) || cpt_parse_stat(d->buf.data, &stat, &ignored))
-		return 0;
-	return stat.start_time;
+	return read_stat(d, pid, &stat) ? 0 : stat.start_time;
 }
 
 /* Asked for in a running task, unless it was held since the base. */
@@ -375,7 +309,7 @@ static int get_uffd(struct cpt_dump *d, struct cpt_precopy *p, const struct cpt_
 {
 	if (p->uffd >= 0)
 		return 0;
-	if (!cpt_dump_has_room(d, ROOM))
+	if (!d->roomy && !cpt_dump_has_room(d, ROOM))
 		return cpt_fail(err, CPT_SYSTEM, "close to the memory limit");
 	return make_uffd(d, p, s, err) || begin_uffd(p, err) ? -1 : 0;
 }
@@ -399,13 +333,13 @@ static bool twin_at_once(struct cpt_dump *d, pid_t pid, const struct cpt_status 
 		return false;
 	if (d->opt->snapshot == CPT_SNAPSHOT_TWIN)
 		return true;
-	return !d->twin_short && 2 * huge_kib(d, pid) > s->vm_anon_kib;
+	return !d->twin_short && s->vm_anon_kib >= WORTH_KIB && 2 * huge_kib(d, pid) > s->vm_anon_kib;
 }
 
 /* May a userfaultfd be asked for? */
-static bool may_arm(struct cpt_dump *d, pid_t pid, struct cpt_status *s)
+static bool may_arm(struct cpt_dump *d, const struct cpt_status *s)
 {
-	return worth_it(d, pid, s) && d->opt->after != CPT_AFTER_KILL && !d->was_frozen;
+	return worth_it(d, s) && d->opt->after != CPT_AFTER_KILL && !d->was_frozen;
 }
 
 static void take_held(struct cpt_precopy *p, struct cpt_held *held)
@@ -426,21 +360,26 @@ static bool drop_held(struct cpt_precopy *p)
 	return true;
 }
 
-static void arm(struct cpt_dump *d, pid_t pid)
+static void arm(struct cpt_dump *d, pid_t pid, const struct cpt_status *status)
 {
-	struct cpt_precopy p = { .pid = pid, .start_time = start_time(d, pid), .uffd = -1, .pagemap = -1 };
-	struct cpt_held *held = cpt_track_held(d, pid, p.start_time);
-	struct cpt_status s = { 0 };
+	struct cpt_precopy p = { .pid = pid, .uffd = -1, .pagemap = -1 };
+	struct cpt_status s = *status;
+	struct cpt_held *held;
+	struct cpt_stat stat;
 	struct cpt_err err = { 0 };
 	char path[32];
-	bool may;
+	bool may = may_arm(d, &s);
 
-	may = may_arm(d, pid, &s);
+	if (read_stat(d, pid, &stat))
+		return;
+	p.start_time = stat.start_time;
+	p.stack = stat.start_stack;
+	held = cpt_track_held(d, pid, p.start_time);
 	if (!may && !held)
 		return;
 	p.rss_kib = s.vm_rss_kib;
 	p.anon_kib = s.vm_anon_kib;
-	if (cpt_twin_allowed(d) && !cpt_twin_room(d, pid, s.vm_anon_kib))
+	if (cpt_twin_allowed(d) && !d->twin_short && !cpt_twin_pids(d, pid))
 		d->twin_short = true;
 	if (twin_at_once(d, pid, &s)) {
 		d->twin_planned = true;
@@ -453,11 +392,12 @@ static void arm(struct cpt_dump *d, pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	p.pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0 || find_ranges(d, &p, &err) || !p.n || !p.vdso_end ||
-	    (outlived(&p) && drop_held(&p) && !may) || get_uffd(d, &p, &s, &err) || protect(&p, &err)) {
+	    (outlived(&p) && drop_held(&p) && !may) || get_uffd(d, &p, &s, &err)) {
 		cpt_info("task %d is copied in the pause: %s", pid, p.n ? err.text : "no large memory");
 		forget(&p);
 		return;
 	}
+	protect(&p);
 	if (held)
 		refer_to_base(d, &p);
 	CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
@@ -513,6 +453,13 @@ static const struct cpt_flags *find_flags(const struct cpt_flags *f, size_t n, u
 			hi = mid;
 	}
 	return lo < n && f[lo].start == start ? &f[lo] : NULL;
+}
+
+bool cpt_precopy_knows_flags(const struct cpt_dump *d, pid_t pid)
+{
+	const struct cpt_precopy *p = cpt_precopy_of(d, pid);
+
+	return p && p->nflags;
 }
 
 bool cpt_precopy_flags(const struct cpt_dump *d, pid_t pid, struct cpt_vma *v)
@@ -604,7 +551,7 @@ static void read_all_flags(struct cpt_dump *d, bool running)
 		if (before && as_before(d, p))
 			continue;
 		p->flags_held = false;
-		if (!before || read_flags(d, p, &ignored))
+		if (!before || p->rss_kib < WORTH_KIB || read_flags(d, p, &ignored))
 			p->nflags = 0;
 	}
 }
@@ -614,18 +561,29 @@ static void read_all_flags(struct cpt_dump *d, bool running)
 struct round {
 	struct cpt_dump *d;
 	struct cpt_precopy *p;
-	struct range *g;
+	struct cpt_range *g;
 	uint64_t pages;
 };
 
 static int copy_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
 	struct round *r = arg;
-	uint64_t count = (end - start) / CPT_PAGE, slot = r->d->memory->next_slot;
+	uint64_t count = (end - start) / CPT_PAGE;
 
-	set_slots(r->g, (start - r->g->start) / CPT_PAGE, count, slot);
+	cpt_runs_add(&r->p->fresh, start, end, r->d->memory->next_slot);
 	r->pages += count;
-	return cpt_queue_running(r->d, r->p->pid, start, count, err);
+	return cpt_queue_running(r->d, r->p->pid, start, count, r->p->related, err);
+}
+
+/* Relatives may have it already. */
+static int find_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
+{
+	struct round *r = arg;
+
+	if (!r->p->related)
+		return copy_region(arg, start, end, err);
+	cpt_runs_add(&r->p->todo, start, end, 0);
+	return 0;
 }
 
 static int count_region(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
@@ -654,12 +612,17 @@ static int scan_all(struct cpt_dump *d, enum cpt_scan what, cpt_scan_found found
 	return 0;
 }
 
-static int copy_round(struct cpt_dump *d, enum cpt_scan what, uint64_t *pages, struct cpt_err *err)
+static int copy_round(struct cpt_dump *d, enum cpt_scan what, bool first, uint64_t *pages, struct cpt_err *err)
 {
-	uint64_t begin = cpt_now_ns();
+	uint64_t begin = cpt_now_ns(), more = 0;
 
-	if (scan_all(d, what, copy_region, pages, err) || cpt_queue_drain(d, err))
+	if (scan_all(d, what, first ? find_region : copy_region, pages, err))
 		return -1;
+	for (size_t i = 0; i < d->nprecopies; i++)
+		cpt_runs_lay_over(&d->precopies[i].runs, &d->precopies[i].fresh);
+	if ((first && cpt_relatives_copy(d, &more, err)) || cpt_queue_drain(d, err))
+		return -1;
+	*pages += more;
 	if (*pages >= 1024)
 		d->copy_page_ns = (double)(cpt_now_ns() - begin) / (double)*pages;
 	return 0;
@@ -745,7 +708,7 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 	for (int round = 0; round < ROUNDS; round++) {
 		before = pages;
 		/* what was probed is protected, but not copied yet */
-		if (copy_round(d, probed && !round ? CPT_SCAN_PROTECT_ALL : CPT_SCAN_PROTECT, &pages, err))
+		if (copy_round(d, probed && !round ? CPT_SCAN_PROTECT_ALL : CPT_SCAN_PROTECT, !round, &pages, err))
 			return cpt_within(err, "copy running memory");
 		d->last_round = pages;
 		cpt_info("precopy round %d: %llu pages", round + 1, (unsigned long long)pages);
@@ -757,23 +720,16 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 	return 0;
 }
 
-static void make_runs(struct cpt_precopy *p)
+/* A scan that failed has not told what was written. */
+static void drop_lost(struct cpt_precopy *p)
 {
-	p->nruns = 0;
-	for (size_t i = 0; i < p->n; i++) {
-		const struct range *g = &p->ranges[i];
-		uint64_t pages = g->lost ? 0 : (g->end - g->start) / CPT_PAGE;
+	struct cpt_runs lost = { NULL, 0, 0 };
 
-		for (uint64_t at = 0, n; at < pages; at += n) {
-			n = CPT_MAX(unused_from(g, at), (uint64_t)1);
-			if (!g->slot[at])
-				continue;
-			while (at + n < pages && g->slot[at + n] == g->slot[at] + n)
-				n++;
-			CPT_GROW(p->runs, p->nruns, p->cap_runs);
-			p->runs[p->nruns++] = (struct run){ g->start + at * CPT_PAGE, n, g->slot[at] - 1 };
-		}
-	}
+	for (size_t i = 0; i < p->n; i++)
+		if (p->ranges[i].lost)
+			cpt_runs_add(&lost, p->ranges[i].start, p->ranges[i].end, 0);
+	cpt_runs_drop(&p->runs, &lost);
+	free(lost.v);
 }
 
 static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
@@ -784,28 +740,87 @@ static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
 		return -1;
 	read_all_flags(d, running);
 	for (size_t i = 0; i < d->nprecopies; i++) {
-		make_runs(&d->precopies[i]);
-		d->stats.copied_first += d->precopies[i].nruns > 0;
+		drop_lost(&d->precopies[i]);
+		d->stats.copied_first += d->precopies[i].runs.n > 0;
 	}
+	return 0;
+}
+
+/* A process that was forked, and did not exec, has its stack where its parent has. */
+static void find_relatives(struct cpt_dump *d)
+{
+	struct cpt_table stacks = { NULL, 0, 0 };
+
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i], *other;
+
+		if (!p->stack || !p->n)
+			continue;
+		other = cpt_table_get(&stacks, cpt_table_address(p->stack));
+		if (other)
+			other->related = p->related = true;
+		else
+			cpt_table_put(&stacks, cpt_table_address(p->stack), p);
+	}
+	free(stacks.slots);
+}
+
+static unsigned most_precopies(const struct cpt_dump *d, unsigned processes)
+{
+	uint64_t used = FDS_BESIDE + (uint64_t)processes * CPT_FDS_EACH;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur <= used)
+		return 0;
+	used = (limit.rlim_cur - used) / FDS_EACH;
+	return (unsigned)CPT_MIN(used, (uint64_t)(d->opt->track ? TRACKED_MAX : UINT32_MAX));
+}
+
+/* who is there, in the order of their numbers */
+struct member {
+	pid_t pid;
+	struct cpt_status status;
+};
+
+static int members(struct cpt_dump *d, struct member **ret, unsigned *n, struct cpt_err *err)
+{
+	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
+	size_t cap = 0, k = 0;
+
+	*ret = NULL;
+	*n = 0;
+	if (cpt_group_list(&d->group, &tree, err))
+		return -1;
+	for (unsigned g = 0; g < tree.ngroups; g++)
+		for (unsigned i = 0; i < tree.groups[g].nprocs; i++) {
+			CPT_GROW(*ret, k, cap);
+			(*ret)[k] = (struct member){ .pid = tree.groups[g].procs[i] };
+			if (read_status(d, (*ret)[k].pid, &(*ret)[k].status))
+				continue;
+			d->group_kib += (*ret)[k++].status.vm_anon_kib;
+		}
+	*n = (unsigned)k;
 	return 0;
 }
 
 int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 {
-	CPT_AUTO(grouptree) struct cpt_grouptree tree = { NULL, 0 };
-	unsigned processes = 0;
+	CPT_AUTO(mem) struct member *all = NULL;
+	unsigned n;
 
-	if (cpt_group_list(&d->group, &tree, err))
-		return -1;
 	d->copy_page_ns = COPY_PAGE_NS;
-	for (unsigned g = 0; g < tree.ngroups; g++)
-		for (unsigned i = 0; i < tree.groups[g].nprocs; i++)
-			arm(d, tree.groups[g].procs[i]);
+	if (members(d, &all, &n, err))
+		return -1;
+	d->most_precopies = most_precopies(d, n);
+	d->roomy = cpt_dump_has_room(d, (uint64_t)n * ROOM);
+	d->twin_short = cpt_twin_allowed(d) && !cpt_twin_room(d, n, d->group_kib);
+	for (unsigned i = 0; i < n; i++)
+		arm(d, all[i].pid, &all[i].status);
 	if (!d->nprecopies)
 		return 0;
-	for (unsigned g = 0; g < tree.ngroups; g++)
-		processes += tree.groups[g].nprocs;
-	cpt_dump_memory_of(d)->sharing = processes > 1;
+	qsort(d->precopies, d->nprecopies, sizeof(*d->precopies), by_pid);
+	find_relatives(d);
+	cpt_dump_memory_of(d)->sharing = n > 1;
 	return before_the_pause(d, err);
 }
 
@@ -813,10 +828,7 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 
 static int note(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 {
-	struct cpt_precopy *p = arg;
-
-	CPT_GROW(p->written, p->nwritten, p->cap_written);
-	p->written[p->nwritten++] = (struct span){ start, end };
+	cpt_runs_add(arg, start, end, 0);
 	return 0;
 }
 
@@ -830,8 +842,8 @@ static int note_mapping(struct cpt_precopy *p, uint64_t start, uint64_t end, str
 	if (!any)
 		return 0;
 	if (cpt_scan_watched(p->pagemap, start))
-		return cpt_scan(p->pagemap, start, end, CPT_SCAN_WRITTEN, note, p, err);
-	return note(p, start, end, err);
+		return cpt_scan(p->pagemap, start, end, CPT_SCAN_WRITTEN, note, &p->written, err);
+	return note(&p->written, start, end, err);
 }
 
 int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_err *err)
@@ -844,32 +856,10 @@ int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_er
 	return 0;
 }
 
-/* The copies of these pages are of no use. */
-static void drop(struct cpt_precopy *p, const struct span *s)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		const struct range *g = &p->ranges[i];
-		uint64_t from = CPT_MAX(s->start, g->start), to = CPT_MIN(s->end, g->end), skip;
-
-		for (uint64_t at = from; at < to; at += skip * CPT_PAGE) {
-			uint64_t page = (at - g->start) / CPT_PAGE;
-
-			skip = CPT_MAX(unused_from(g, page), (uint64_t)1);
-			if (g->used[page / BLOCK])
-				g->slot[page] = 0;
-		}
-	}
-}
-
 void cpt_precopy_settle(struct cpt_dump *d)
 {
-	for (size_t i = 0; i < d->nprecopies; i++) {
-		struct cpt_precopy *p = &d->precopies[i];
-
-		for (size_t k = 0; k < p->nwritten; k++)
-			drop(p, &p->written[k]);
-		make_runs(p);
-	}
+	for (size_t i = 0; i < d->nprecopies; i++)
+		cpt_runs_drop(&d->precopies[i].runs, &d->precopies[i].written);
 }
 
 void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, struct cpt_precopy_sum *ret)
@@ -879,8 +869,8 @@ void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, str
 
 	ret->huge_kib = p ? p->huge_kib : 0;
 	ret->left = anon_kib / 4;
-	for (size_t i = 0; p && i < p->nwritten; i++)
-		written += (p->written[i].end - p->written[i].start) / CPT_PAGE;
+	for (size_t i = 0; p && i < p->written.n; i++)
+		written += (p->written.v[i].end - p->written.v[i].start) / CPT_PAGE;
 	if (p && p->n)			/* holes count as written, but they are not in memory */
 		ret->left = CPT_MIN(ret->left, written);
 }
@@ -897,6 +887,47 @@ bool cpt_precopy_watches(struct cpt_dump *d, pid_t pid, uint64_t start, uint64_t
 	if (d->checking)
 		return cpt_track_held(d, pid, start_time(d, pid));
 	return watched(p, start, end);
+}
+
+void cpt_precopy_written(const struct cpt_precopy *p, struct cpt_runs *ret)
+{
+	struct cpt_err ignored;
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct cpt_range *g = &p->ranges[i];
+		size_t before = ret->n;
+
+		if (g->lost || cpt_scan(p->pagemap, g->start, g->end, CPT_SCAN_WRITTEN, note, ret, &ignored)) {
+			ret->n = before;
+			cpt_runs_add(ret, g->start, g->end, 0);
+		}
+	}
+}
+
+/*
+ * If all who may share pages with it were copied first, what they share was
+ * found then; what was written since is compared by frames, and nothing else.
+ */
+bool cpt_precopy_relatives_watched(struct cpt_dump *d, const struct cpt_task *t)
+{
+	const struct cpt_precopy *p = precopy_of(d, t->pid);
+
+	if (!d->relatives_counted) {
+		struct cpt_table unwatched = { NULL, 0, 0 };
+
+		for (unsigned i = 0; i < d->ntasks; i++) {
+			const struct cpt_precopy *q = precopy_of(d, d->tasks[i].pid);
+
+			if (!d->tasks[i].zombie && (!q || !q->n))
+				cpt_table_put(&unwatched, cpt_table_address(d->tasks[i].stat.start_stack), d);
+		}
+		for (size_t i = 0; i < d->nprecopies; i++)
+			d->precopies[i].relatives_watched = d->precopies[i].stack &&
+				!cpt_table_get(&unwatched, cpt_table_address(d->precopies[i].stack));
+		free(unwatched.slots);
+		d->relatives_counted = true;
+	}
+	return p && p->n && p->relatives_watched && p->stack == t->stat.start_stack;
 }
 
 static int nothing(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
@@ -943,51 +974,31 @@ void cpt_precopy_track(struct cpt_dump *d)
 	}
 }
 
-static bool ends_before(const struct run *r, uint64_t at)
-{
-	return r->start + r->pages * CPT_PAGE <= at;
-}
-
 uint64_t cpt_precopied_run(const struct cpt_precopy *p, size_t *from, uint64_t start, uint64_t end, uint64_t *slot)
 {
-	size_t low = *from, high = p->nruns;
-	const struct run *r;
+	const struct cpt_run_of *r;
 
-	/* the first that does not end before @start: mostly one of the next */
-	for (int i = 0; i < 4 && low < high && ends_before(&p->runs[low], start); i++)
-		low++;
-	if (low < high && !ends_before(&p->runs[low], start))
-		high = low;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (ends_before(&p->runs[mid], start))
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*from = low;
-	r = &p->runs[low];
+	*from = cpt_runs_find(&p->runs, *from, start);
+	r = &p->runs.v[*from];
 	*slot = NO_SLOT;
-	if (low == p->nruns || r->start >= end)
+	if (*from == p->runs.n || r->start >= end)
 		return (end - start) / CPT_PAGE;
 	if (r->start > start)
 		return (r->start - start) / CPT_PAGE;
 	*slot = r->slot + (start - r->start) / CPT_PAGE;
-	return (CPT_MIN(end, r->start + r->pages * CPT_PAGE) - start) / CPT_PAGE;
+	return (CPT_MIN(end, r->end) - start) / CPT_PAGE;
 }
 
-bool cpt_precopied(const struct cpt_precopy *p, uint64_t address, uint64_t *slot)
+bool cpt_precopied(const struct cpt_precopy *p, size_t *near, uint64_t address, uint64_t *slot)
 {
-	for (size_t i = 0; p && i < p->n; i++) {
-		const struct range *g = &p->ranges[i];
+	const struct cpt_runs *r = &p->runs;
+	bool here = *near < r->n && (!*near || r->v[*near - 1].end <= address);
 
-		if (!g->lost && address >= g->start && address < g->end) {
-			*slot = g->slot[(address - g->start) / CPT_PAGE] - 1;
-			return *slot != NO_SLOT;
-		}
-	}
-	return false;
+	*near = cpt_runs_find(r, here ? *near : 0, address);
+	if (*near == r->n || r->v[*near].start > address)
+		return false;
+	*slot = r->v[*near].slot + (address - r->v[*near].start) / CPT_PAGE;
+	return true;
 }
 
 void cpt_dump_precopy_free(struct cpt_dump *d)

@@ -624,7 +624,8 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 			if (r.fd < 0)
 				return cpt_fail_sys(err, "duplicate a descriptor");
 		}
-		if (last && r.pid && last->pid == r.pid && last->at + (uint64_t)last->npages * CPT_PAGE == r.at) {
+		if (last && r.pid && last->pid == r.pid && last->shared == r.shared &&
+		    last->at + (uint64_t)last->npages * CPT_PAGE == r.at) {
 			last->npages += n;
 		} else {
 			CPT_GROW(m->runs, m->nruns, m->cap);
@@ -640,17 +641,15 @@ static int queue(struct cpt_dump *d, struct cpt_run r, uint64_t count, struct cp
 	return 0;
 }
 
-int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
+int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, bool shared, struct cpt_err *err)
 {
 	/* a twin shares all it has */
-	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address,
-					  .shared = d->memory->sharing || d->twins }, count, err);
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = shared || d->twins }, count, err);
 }
 
-int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, struct cpt_err *err)
+int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, bool shared, struct cpt_err *err)
 {
-	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = d->memory->sharing,
-					  .running = true }, count, err);
+	return queue(d, (struct cpt_run){ .pid = pid, .fd = -1, .at = address, .shared = shared, .running = true }, count, err);
 }
 
 int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err)

@@ -39,10 +39,6 @@ uint64_t cpt_twin_ns(uint64_t anon_kib, uint64_t huge_kib)
 	return EACH_NS + small_kib / 4 * PAGE_NS + huge_kib / 2048 * HUGE_NS;
 }
 
-/*
- * All that the twin shares may be written to, and so be there twice, while it
- * lives. Who is near a limit is not brought nearer.
- */
 /* Does the image take memory, too, while it is written? */
 static bool image_in_memory(const struct cpt_dump *d)
 {
@@ -52,15 +48,23 @@ static bool image_in_memory(const struct cpt_dump *d)
 	return name && !statfs(name, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
-bool cpt_twin_room(struct cpt_dump *d, pid_t pid, uint64_t anon_kib)
+/*
+ * All that twins share may be written to, and so be there twice, while they
+ * live. Who is near a limit is not brought nearer.
+ */
+bool cpt_twin_room(struct cpt_dump *d, unsigned processes, uint64_t anon_kib)
 {
-	uint64_t need, host;
+	uint64_t need = anon_kib * 1024 + SPARE_BYTES, host = need + (image_in_memory(d) ? anon_kib * 1024 : 0);
 
-	d->twin_kib += anon_kib;
-	d->twin_limited = d->twin_limited || !cpt_dump_has_room(d, ANY_LIMIT);
-	need = d->twin_kib * 1024 + SPARE_BYTES;
-	host = need + (image_in_memory(d) ? d->twin_kib * 1024 : 0);
-	return cpt_spare_pids(d, pid) >= SPARE_PIDS && cpt_spare_memory(d) > host && cpt_dump_has_room(d, need);
+	if (processes > TWINS_MAX)
+		return false;
+	d->twin_limited = !cpt_dump_has_room(d, ANY_LIMIT);
+	return cpt_spare_memory(d) > host && cpt_dump_has_room(d, need);
+}
+
+bool cpt_twin_pids(struct cpt_dump *d, pid_t pid)
+{
+	return cpt_spare_pids(d, pid) >= SPARE_PIDS;
 }
 
 /* An increment, or what one is to build on, lives by what was noted of the program's own pages. */

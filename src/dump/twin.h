@@ -21,8 +21,10 @@ bool cpt_twin_allowed(const struct cpt_dump *d);
 /** cpt_twin_ns - how long it takes to make a twin of so much anonymous memory; an estimate */
 uint64_t cpt_twin_ns(uint64_t anon_kib, uint64_t huge_kib);
 
-/** cpt_twin_room - is there room, as far as limits of memory and processes go? Before the pause: it takes its time. */
-bool cpt_twin_room(struct cpt_dump *d, pid_t pid, uint64_t anon_kib);
+/** cpt_twin_room - is there room, as far as limits of memory go, for a group with so much? Before the pause: it takes its time. */
+bool cpt_twin_room(struct cpt_dump *d, unsigned processes, uint64_t anon_kib);
+/** cpt_twin_pids - the same of the number of processes where @pid is */
+bool cpt_twin_pids(struct cpt_dump *d, pid_t pid);
 
 /**
  * cpt_twin_take - in the pause: give every process a twin, if that is the quicker way or asked for

@@ -297,7 +297,7 @@ void cpt_view_begin(struct cpt_dump *d)
 	}
 	read_files(v);
 	drop_shared_outside(v);
-	if (d->ntasks > 1 && !d->nprecopies) {
+	if (d->ntasks > 1 && (!d->nprecopies || d->ntasks >= MANY_PROCESSES)) {
 		read_maps(v);
 		choose_teachers(v);
 	}

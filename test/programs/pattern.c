@@ -2,7 +2,7 @@
 /*
  * pattern.c - memory whose content at any instant is known
  *
- * pattern THREADS MIB FOLDER [hog] [kinds] [waits]
+ * pattern THREADS MIB FOLDER [hog] [kinds] [waits] [family] [forks]
  *
  * Each thread owns MIB MiB and takes steps s = 1, 2, …; step s writes s to page
  * s * PRIME mod pages. So from the last step alone it follows what every page
@@ -11,6 +11,11 @@
  * program writes "ok STEPS" or "bad …" to FOLDER/verdict. With "hog" the threads
  * write as fast as they can, else some 40,000 pages a second. With "waits" there
  * is a child that sleeps, and threads that wait for it: a word of any child is bad.
+ *
+ * With "family" the process has children and grandchildren, which are forked when
+ * each page was written once, and go on from the step of their parent in memory that
+ * is theirs from then on: a little, so that most stays shared. They are asked, too.
+ * With "forks" children come and go all the time.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -37,8 +42,19 @@ struct region {
 };
 
 static _Atomic int halt;
-static int hog, kinds, waits;
+static int hog, kinds, waits, family, forks;
 static _Atomic int waited, signals;	/* for and by children, of which there is nothing to be told */
+
+#define CHILDREN 3			/* each with as many */
+#define FAMILY (1 + CHILDREN + CHILDREN * CHILDREN)
+
+/* shared by the family */
+static struct board {
+	_Atomic int ask, again;		/* how often everybody was to halt, and to go on */
+	_Atomic int answered, went_on;
+	_Atomic int born;
+	_Atomic unsigned long long wrong;
+} *board;
 
 static void nap(long us)
 {
@@ -110,7 +126,7 @@ static void *writer(void *arg)
 {
 	struct region *r = arg;
 
-	for (uint64_t s = 1;; s++) {
+	for (uint64_t s = r->step + 1;; s++) {
 		uint64_t *page;
 
 		if (halt) {
@@ -123,8 +139,8 @@ static void *writer(void *arg)
 		page[0] = s;
 		page[WORDS - 1] = ~s;
 		r->step = s;
-		if (!hog && s % 40 == 0)
-			nap(1000);
+		if (!hog && s > r->pages && family ? s % 2 == 0 : !hog && s % 40 == 0)
+			nap(family ? 20000 : 1000);
 	}
 	return NULL;
 }
@@ -157,16 +173,109 @@ static uint64_t wrong_pages(const struct region *r, char *example, size_t size)
 	return wrong;
 }
 
-static void verify(struct region *r, int n, const char *folder)
+static void stand_still(struct region *r, int n)
 {
-	char name[512], temp[512], example[200] = "";
-	unsigned long long steps = 0, wrong = 0;
-	FILE *f;
-
 	halt = 1;
 	for (int i = 0; i < n; i++)
 		while (!r[i].halted)
 			nap(100);
+}
+
+static int start(struct region *r, int n)
+{
+	halt = 0;
+	for (int i = 0; i < n; i++) {
+		pthread_t t;
+
+		r[i].halted = 0;
+		if (pthread_create(&t, NULL, writer, &r[i]))
+			return 1;
+	}
+	return 0;
+}
+
+/* a child: whenever it is asked, it halts and looks */
+static void serve(struct region *r, int n)
+{
+	char example[200];
+
+	for (int asked = board->ask;; asked++) {
+		unsigned long long wrong = 0;
+
+		while (board->ask == asked)
+			nap(1000);
+		stand_still(r, n);
+		for (int i = 0; i < n; i++)
+			wrong += wrong_pages(&r[i], example, sizeof(example));
+		board->wrong += wrong;
+		board->answered++;
+		while (board->again == asked)
+			nap(1000);
+		halt = 0;
+		board->went_on++;
+	}
+}
+
+/* The writers stand still; in a child there are none, until they are started anew. */
+static int begin_family(struct region *r, int n, int generation)
+{
+	stand_still(r, n);
+	for (int i = 0; i < CHILDREN && generation < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return 1;
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (start(r, n) || begin_family(r, n, generation + 1))
+				_exit(1);
+			board->born++;
+			serve(r, n);
+		}
+	}
+	halt = 0;
+	return 0;
+}
+
+static unsigned long long ask_family(void)
+{
+	board->wrong = 0;
+	board->answered = board->went_on = 0;
+	board->ask++;
+	while (board->answered < FAMILY - 1)
+		nap(1000);
+	return board->wrong;
+}
+
+static void let_family_go_on(void)
+{
+	board->again++;
+	while (board->went_on < FAMILY - 1)
+		nap(1000);
+}
+
+/* Who is born between a scan and the pause was never looked at. */
+static void fork_on(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		nap(3000);
+		_exit(0);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void verify(struct region *r, int n, const char *folder)
+{
+	char name[512], temp[512], example[200] = "in a relative";
+	unsigned long long steps = 0, wrong = 0;
+	FILE *f;
+
+	stand_still(r, n);
+	if (family)
+		wrong += ask_family();
 	for (int i = 0; i < n; i++) {
 		wrong += wrong_pages(&r[i], example, sizeof(example));
 		steps += r[i].step;
@@ -185,6 +294,8 @@ static void verify(struct region *r, int n, const char *folder)
 	fclose(f);
 	rename(temp, name);
 	halt = 0;
+	if (family)
+		let_family_go_on();
 }
 
 int main(int argc, char **argv)
@@ -200,27 +311,38 @@ int main(int argc, char **argv)
 		hog |= !strcmp(argv[i], "hog");
 		kinds |= !strcmp(argv[i], "kinds");
 		waits |= !strcmp(argv[i], "waits");
+		family |= !strcmp(argv[i], "family");
+		forks |= !strcmp(argv[i], "forks");
 	}
 	if (waits && begin_waits())
 		return 1;
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED)
+		return 1;
 	for (int i = 0; i < n; i++) {
-		pthread_t t;
-
 		r[i].pages = (uint64_t)atoi(argv[2]) * 256;
 		r[i].mem = region(i, r[i].pages * 4096);
-		if (!r[i].mem || pthread_create(&t, NULL, writer, &r[i]))
+		if (!r[i].mem)
 			return 1;
 	}
+	if (start(r, n))
+		return 1;
 	snprintf(trigger, sizeof(trigger), "%s/verify", argv[3]);
 	snprintf(ready, sizeof(ready), "%s/ready", argv[3]);
 	for (int i = 0; i < n; i++)
 		while (r[i].step < r[i].pages)	/* every page was written once */
 			nap(1000);
+	if (family && begin_family(r, n, 0))
+		return 1;
+	while (family && board->born < FAMILY - 1)
+		nap(1000);
 	f = fopen(ready, "w");
 	if (!f)
 		return 1;
 	fclose(f);
 	for (;;) {
+		if (forks)
+			fork_on();
 		if (access(trigger, F_OK) == 0) {
 			unlink(trigger);
 			verify(r, n, argv[3]);
