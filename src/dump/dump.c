@@ -146,6 +146,7 @@ static int put_family(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *er
 /* All is known: the messages are written when the group runs again, if it is to. */
 static int put_records(struct cpt_dump *d, struct cpt_err *err)
 {
+	cpt_precopy_join(d);
 	for (unsigned i = 0; i < d->ntasks; i++)
 		if (put_family(d, &d->tasks[i], err))
 			return -1;
@@ -278,6 +279,7 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 	if (cpt_dump_self(d, err))	/* not in the pause */
 		return -1;
 	cpt_dump_sleeps(d);
+	cpt_view_prepare(d);
 	if (cpt_dump_stop(d, err) || cpt_dump_collect(d, err) || refusals(d, err))
 		return -1;
 	if (d->checking) {

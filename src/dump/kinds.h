@@ -88,7 +88,9 @@ struct cpt_dump {
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
 	unsigned most_precopies;	/* descriptors allow no more */
-	uint64_t group_kib;		/* private memory of all processes, before the pause */
+	uint64_t group_kib;		/* private memory of all processes, before the pause; … */
+	unsigned group_processes;	/* … and how many there were */
+	struct cpt_btf *btf;		/* read ahead for the view, or NULL */
 	bool roomy;			/* no memory limit is near */
 	bool relatives_counted;
 	struct cpt_track *track;	/* private to track.c */

@@ -369,15 +369,14 @@ int cpt_pagemap_open(const struct cpt_task *t, pid_t twin)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* a mapping that a clone of the address space has, with its content */
-static bool cloned(const Cpt__Vma *v)
+bool cpt_memory_cloned(const Cpt__Vma *v)
 {
 	return !(v->advice & (1ULL << MADV_DONTFORK | 1ULL << MADV_WIPEONFORK));
 }
 
 static bool in_part(const Cpt__Vma *v, enum cpt_part part)
 {
-	return cpt_private_memory(v) && (part == CPT_PART_ALL || cloned(v) == (part == CPT_PART_CLONED));
+	return cpt_private_memory(v) && (part == CPT_PART_ALL || cpt_memory_cloned(v) == (part == CPT_PART_CLONED));
 }
 
 static int scan_mapping(struct scan *s, int pagemap, const Cpt__Vma *v, bool sharing)
@@ -433,8 +432,7 @@ static int dump_part(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part,
 	return 0;
 }
 
-/* What is not cloned was stored in the pause: the two lists become one. */
-static void merge_parts(struct cpt_pages *p, const Cpt__Pages *other)
+void cpt_pages_merge(struct cpt_pages *p, const Cpt__Pages *other)
 {
 	struct cpt_pages both = { 0 };
 	size_t i = 0, k = 0;
@@ -462,7 +460,7 @@ int cpt_dump_memory(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part, 
 	if (part != CPT_PART_NOT_CLONED)
 		cpt_pagemaps_done(d, t);
 	if (part == CPT_PART_CLONED && t->mm_img->pages->n_index)
-		merge_parts(&m->pages, t->mm_img->pages);
+		cpt_pages_merge(&m->pages, t->mm_img->pages);
 	t->mm_img->pages = cpt_pages_message(&m->pages, &d->arena);
 	return 0;
 }

@@ -20,6 +20,8 @@ struct cpt_pages {
 };
 /** cpt_pages_add - append a run; joined to the last one where it continues it */
 void cpt_pages_add(struct cpt_pages *p, uint64_t index, uint64_t count, uint64_t slot);
+/** cpt_pages_merge - both lists as one */
+void cpt_pages_merge(struct cpt_pages *p, const Cpt__Pages *other);
 /** cpt_pages_message - as a message in @a; empties @p */
 Cpt__Pages *cpt_pages_message(struct cpt_pages *p, struct cpt_arena *a);
 
@@ -138,6 +140,8 @@ bool cpt_may_share(struct cpt_dump *d, const struct cpt_task *t);
 int cpt_pagemap_open(const struct cpt_task *t, pid_t twin);
 /** cpt_private_memory - is it private, and not the kernel's own? */
 bool cpt_private_memory(const Cpt__Vma *v);
+/** cpt_memory_cloned - a mapping that a clone of the address space has, with its content */
+bool cpt_memory_cloned(const Cpt__Vma *v);
 /** cpt_dump_memory_of - d->memory, made if need be */
 struct cpt_dump_memory *cpt_dump_memory_of(struct cpt_dump *d);
 /**
@@ -175,7 +179,7 @@ int cpt_scan_twin(struct cpt_dump *d, pid_t twin, const struct cpt_precopy *pre,
 
 /**
  * cpt_precopy_note - in the pause: note what was written to since it was copied
- * cpt_precopy_settle - later: forget the copies of that. What cpt_precopied() finds is then what the twins hold.
+ * cpt_precopy_settle - later, for twins: forget the copies of that. What cpt_precopied() finds is then what the twins hold.
  */
 int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_err *err) CPT_CHECKED;
 void cpt_precopy_settle(struct cpt_dump *d);
@@ -187,6 +191,8 @@ struct cpt_precopy_sum {
 };
 /** cpt_precopy_sum - @anon_kib: what it has now */
 void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, struct cpt_precopy_sum *ret);
+/** cpt_precopy_join - when all is read: what was copied before and not written to since is added to the lists of pages */
+void cpt_precopy_join(struct cpt_dump *d);
 /** cpt_precopy_calm - was so little left after the last round that the pause will be short anyway? */
 bool cpt_precopy_calm(const struct cpt_dump *d);
 

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* own.c - memory of a process that shares none with others: ranges, not single pages */
-#include "dump/memory.h"
+#include "dump/precopy.h"
 #include "dump/scan.h"
 
 #define NEAR (256 * CPT_PAGE)		/* what is no farther apart is looked at by one call */
-#define REGIONS 512
-
-/*
- * What was written is found by a scan of all, the cheapest there is; what of
- * that has a content is asked of such places only. Both tell ascending ranges.
- */
 #define PIECE (64ULL << 20)		/* bytes */
 
 struct own {
@@ -17,12 +11,6 @@ struct own {
 	pid_t pid;			/* whose memory is read: the task, or its twin */
 	const struct cpt_precopy *pre;
 	int pagemap;
-	enum cpt_scan content;		/* of written places */
-	uint64_t at;			/* settled so far */
-	struct {
-		uint64_t start, end;
-	} written[REGIONS];		/* not settled yet */
-	size_t n, next;
 	size_t run;			/* of what was copied before: where to go on */
 	cpt_store store;
 	void *arg;
@@ -56,55 +44,25 @@ static int keep(struct own *o, uint64_t start, uint64_t end, struct cpt_err *err
 	return 0;
 }
 
-/* Everything before @upto: written places count only for what is stored of them. */
-static int settle(struct own *o, uint64_t upto, struct cpt_err *err)
+/*
+ * What was written is found by a scan of all, the cheapest there is; what of
+ * that has a content is asked of such places only.
+ */
+static int store_rest(struct own *o, const struct cpt_runs *rest, const Cpt__Vma *v, struct cpt_err *err)
 {
-	for (; o->next < o->n && o->written[o->next].start <= upto; o->next++) {
-		uint64_t start = o->written[o->next].start, end = o->written[o->next].end, last = CPT_MIN(end, upto);
+	/* of an image that increments are to build on, this is the instant from which writes are noted */
+	enum cpt_scan what = o->d->opt->track ? CPT_SCAN_PROTECT : CPT_SCAN_CHANGED;
 
-		if (keep(o, o->at, start, err))
-			return -1;
-		o->at = CPT_MAX(o->at, last);
-		if (end > upto)
-			break;
-	}
-	return 0;
-}
+	for (size_t i = cpt_runs_find(rest, 0, v->start), next; i < rest->n && rest->v[i].start < v->end; i = next) {
+		bool open = rest->v[i].slot >= CPT_OPEN;
+		uint64_t start = CPT_MAX(rest->v[i].start, v->start), end = rest->v[i].end;
 
-static int content(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
-{
-	struct own *o = arg;
-
-	if (settle(o, start, err) || store_run(o, start, end, err))
-		return -1;
-	o->at = end;
-	return 0;
-}
-
-static int look_closer(struct own *o, struct cpt_err *err)
-{
-	size_t n = o->n;
-
-	if (!n)
-		return 0;
-	o->next = 0;
-	if (cpt_scan(o->pagemap, o->written[0].start, o->written[n - 1].end, o->content, content, o, err) ||
-	    settle(o, o->written[n - 1].end, err))
-		return -1;
-	o->n = 0;
-	return 0;
-}
-
-static int written(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
-{
-	struct own *o = arg;
-
-	if (o->n == REGIONS || (o->n && start - o->written[o->n - 1].end > NEAR)) {
-		if (look_closer(o, err))
+		for (next = i + 1; !open && next < rest->n && rest->v[next].slot < CPT_OPEN &&
+				   rest->v[next].start < v->end && rest->v[next].start - end <= NEAR; next++)
+			end = rest->v[next].end;
+		if (cpt_scan(o->pagemap, start, CPT_MIN(end, v->end), open ? CPT_SCAN_ANON : what, store_run, o, err))
 			return -1;
 	}
-	o->written[o->n].start = start;
-	o->written[o->n++].end = end;
 	return 0;
 }
 
@@ -122,15 +80,12 @@ static int scan_all(struct own *o, const Cpt__Vma *v, struct cpt_err *err)
 int cpt_scan_own(struct cpt_dump *d, struct cpt_task *t, const struct cpt_precopy *pre, int pagemap,
 		 const Cpt__Vma *v, cpt_store store, void *arg, struct cpt_err *err)
 {
-	struct own o = { .d = d, .pid = t->pid, .pre = pre, .pagemap = pagemap, .at = v->start,
-			 .store = store, .arg = arg };
+	struct own o = { .d = d, .pid = t->pid, .pre = pre, .pagemap = pagemap, .store = store, .arg = arg };
+	const struct cpt_runs *rest;
 
 	if (!pre)
 		return scan_all(&o, v, err);
-	/* of an image that increments are to build on, this is the instant from which writes are noted */
-	o.content = d->opt->track ? CPT_SCAN_PROTECT : CPT_SCAN_CHANGED;
-	if (cpt_scan(pagemap, v->start, v->end, CPT_SCAN_WRITTEN, written, &o, err) || look_closer(&o, err) ||
-	    keep(&o, o.at, v->end, err))
+	if (cpt_precopy_rest(d, t, &rest, err) || store_rest(&o, rest, v, err))
 		return -1;
 	if (d->opt->track)
 		cpt_precopy_protected(d, t->pid, v->start, v->end);

@@ -234,7 +234,9 @@ static void forget(struct cpt_precopy *p)
 	free(p->runs.v);
 	free(p->fresh.v);
 	free(p->todo.v);
+	free(p->open.v);
 	free(p->written.v);
+	free(p->gone.v);
 	free(p->flags);
 	if (p->pagemap >= 0)
 		close(p->pagemap);
@@ -729,6 +731,7 @@ static void drop_lost(struct cpt_precopy *p)
 		if (p->ranges[i].lost)
 			cpt_runs_add(&lost, p->ranges[i].start, p->ranges[i].end, 0);
 	cpt_runs_drop(&p->runs, &lost);
+	cpt_runs_lay_over(&p->open, &lost);
 	free(lost.v);
 }
 
@@ -812,6 +815,7 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 	if (members(d, &all, &n, err))
 		return -1;
 	d->most_precopies = most_precopies(d, n);
+	d->group_processes = n;
 	d->roomy = cpt_dump_has_room(d, (uint64_t)n * ROOM);
 	d->twin_short = cpt_twin_allowed(d) && !cpt_twin_room(d, n, d->group_kib);
 	for (unsigned i = 0; i < n; i++)
@@ -833,33 +837,98 @@ static int note(void *arg, uint64_t start, uint64_t end, struct cpt_err *err)
 }
 
 /* What was unmapped, moved or mapped anew since is not watched any more. */
-static int note_mapping(struct cpt_precopy *p, uint64_t start, uint64_t end, struct cpt_err *err)
+static int note_mapping(struct cpt_precopy *p, const Cpt__Vma *v, uint64_t *upto, struct cpt_err *err)
 {
-	bool any = false;
-
-	for (size_t i = 0; i < p->n; i++)
-		any |= !p->ranges[i].lost && start < p->ranges[i].end && end > p->ranges[i].start;
-	if (!any)
+	if (v->kind != CPT__VMA_KIND__VMA_ANON || !watched(p, v->start, v->end) || !cpt_scan_watched(p->pagemap, v->start))
 		return 0;
-	if (cpt_scan_watched(p->pagemap, start))
-		return cpt_scan(p->pagemap, start, end, CPT_SCAN_WRITTEN, note, &p->written, err);
-	return note(&p->written, start, end, err);
+	cpt_runs_add(&p->gone, *upto, v->start, 0);
+	*upto = v->end;
+	return cpt_scan(p->pagemap, v->start, v->end, CPT_SCAN_WRITTEN, note, &p->written, err);
 }
 
 int cpt_precopy_note(struct cpt_dump *d, const struct cpt_task *t, struct cpt_err *err)
 {
 	struct cpt_precopy *p = precopy_of(d, t->pid);
+	uint64_t upto = 0;
 
-	for (size_t i = 0; p && i < t->mm_img->n_vmas; i++)
-		if (note_mapping(p, t->mm_img->vmas[i]->start, t->mm_img->vmas[i]->end, err))
+	if (!p || p->noted)
+		return 0;
+	for (size_t i = 0; i < t->mm_img->n_vmas; i++)
+		if (note_mapping(p, t->mm_img->vmas[i], &upto, err))
 			return -1;
+	cpt_runs_add(&p->gone, upto, UINT64_MAX - CPT_PAGE + 1, 0);
+	cpt_runs_drop(&p->open, &p->written);
+	cpt_runs_drop(&p->open, &p->gone);
+	for (size_t i = 0; i < p->open.n; i++)
+		p->open.v[i].slot = CPT_OPEN;
+	cpt_runs_lay_over(&p->written, &p->open);
+	p->noted = true;
 	return 0;
+}
+
+int cpt_precopy_rest(struct cpt_dump *d, const struct cpt_task *t, const struct cpt_runs **ret, struct cpt_err *err)
+{
+	struct cpt_precopy *p = precopy_of(d, t->pid);
+
+	if (cpt_precopy_note(d, t, err))
+		return -1;
+	p->halved = true;
+	*ret = &p->written;
+	return 0;
+}
+
+static void settle(struct cpt_precopy *p)
+{
+	cpt_runs_drop(&p->runs, &p->written);
+	cpt_runs_drop(&p->runs, &p->gone);
+	p->written.n = p->gone.n = 0;
 }
 
 void cpt_precopy_settle(struct cpt_dump *d)
 {
 	for (size_t i = 0; i < d->nprecopies; i++)
-		cpt_runs_drop(&d->precopies[i].runs, &d->precopies[i].written);
+		settle(&d->precopies[i]);
+}
+
+/* Of what a twin has, everything is in the list already. */
+static void leave_cloned(struct cpt_precopy *p, const struct cpt_task *t)
+{
+	struct cpt_runs cloned = { NULL, 0, 0 };
+
+	for (size_t i = 0; i < t->mm_img->n_vmas; i++)
+		if (cpt_memory_cloned(t->mm_img->vmas[i]))
+			cpt_runs_add(&cloned, t->mm_img->vmas[i]->start, t->mm_img->vmas[i]->end, 0);
+	cpt_runs_drop(&p->runs, &cloned);
+	free(cloned.v);
+}
+
+/* Thousands of runs are put together when the group runs again. */
+void cpt_precopy_join(struct cpt_dump *d)
+{
+	struct cpt_pages pages = { 0 };
+
+	for (size_t i = 0; i < d->nprecopies; i++) {
+		struct cpt_precopy *p = &d->precopies[i];
+		struct cpt_task *t = p->halved ? cpt_dump_find(d, p->pid) : NULL;
+
+		if (!t)
+			continue;
+		settle(p);
+		if (d->stats.twins)
+			leave_cloned(p, t);
+		for (size_t k = 0; k < p->runs.n; k++) {
+			const struct cpt_run_of *r = &p->runs.v[k];
+
+			cpt_pages_add(&pages, r->start / CPT_PAGE, (r->end - r->start) / CPT_PAGE, r->slot);
+			d->stats.pages_unchanged += (r->end - r->start) / CPT_PAGE;
+		}
+		cpt_pages_merge(&pages, t->mm_img->pages);
+		t->mm_img->pages = cpt_pages_message(&pages, &d->arena);
+		p->halved = false;
+	}
+	free(pages.index);
+	free(pages.count);
+	free(pages.slot);
 }
 
 void cpt_precopy_sum(const struct cpt_dump *d, pid_t pid, uint64_t anon_kib, struct cpt_precopy_sum *ret)

@@ -45,12 +45,20 @@ struct cpt_precopy {
 	struct cpt_runs runs;		/* what was copied, and not copied again since */
 	struct cpt_runs fresh;		/* copied in this round */
 	struct cpt_runs todo;		/* to be copied, if no relative has it; without slots */
-	struct cpt_runs written;	/* noted in the pause; without slots */
+	struct cpt_runs open;		/* protected, but not copied; without slots */
+	struct cpt_runs written;	/* noted in the pause; without slots, but those of open ones are CPT_OPEN */
+	struct cpt_runs gone;		/* where nothing is watched any more */
+	bool noted;
+	bool halved;			/* only what was written was stored in the pause, the rest is to be added */
 	uint64_t vdso_end;
 	uint64_t rss_kib, anon_kib;	/* when it was armed */
 	uint64_t huge_kib;		/* in huge pages, shortly before the pause */
 };
 
+#define CPT_OPEN (1ULL << 62)
+
+/** cpt_precopy_rest - in the pause: what must be looked at still; what was copied before is added when the group runs again */
+int cpt_precopy_rest(struct cpt_dump *d, const struct cpt_task *t, const struct cpt_runs **ret, struct cpt_err *err) CPT_CHECKED;
 /** cpt_precopy_written - what was written since it was protected, holes as well, into @ret; what can't be told was */
 void cpt_precopy_written(const struct cpt_precopy *p, struct cpt_runs *ret);
 

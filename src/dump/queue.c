@@ -8,8 +8,10 @@
  *
  * To be compressed, they go from the buffer into memory instead, and the
  * record is appended when it is complete. Records of which a sample does not
- * get smaller take the first way. While a group that is to go on stands still,
- * its pages are only read, and compressed when it runs again.
+ * get smaller take the first way.
+ *
+ * While a group that is to go on stands still, its pages are only read, and
+ * written when it runs again.
  */
 #include "dump/memory.h"
 
@@ -31,7 +33,8 @@
 #define SAMPLE_FROM 64			/* pages; a smaller record is tried as a whole */
 #define DULL_MAX 8			/* after so many bad samples in a row only every 16th record is looked at */
 #define BACKLOG 8			/* records waiting for a thread */
-#define LATE_MAX (256ULL << 20)		/* bytes kept to be compressed after the pause */
+#define LATE_MAX (256ULL << 20)		/* bytes kept to be written after the pause */
+#define LITTLE_PAGES 512
 
 struct job {
 	bool pack;			/* compress it */
@@ -58,7 +61,7 @@ struct cpt_copiers {
 	unsigned ndone;
 	struct cpt_err err;		/* of the first that failed */
 	unsigned spans;
-	struct job *late;		/* read in the pause, to be compressed */
+	struct job *late;		/* read in the pause, to be written */
 	size_t nlate, late_cap;
 	uint64_t late_bytes;
 	struct cpt_packer *packer;	/* of the thread that queues */
@@ -259,12 +262,21 @@ static int pack_job(struct job *j, char *buf, struct cpt_packer *packer, struct 
 	return 0;
 }
 
+/* what read_job() has read */
+static int copy_raw(const struct job *j, struct flow *f, struct cpt_err *err)
+{
+	uint32_t npages = j->packed.npages;
+
+	cpt_hash_add(&f->hash, j->raw, (size_t)npages * CPT_PAGE);
+	return cpt_img_write_pages(f->img, j->raw, npages, f->to, &f->zero, err);
+}
+
 static int copy_job(struct job *j, struct cpt_img_writer *img, char *buf, struct cpt_err *err)
 {
 	struct flow f = { .buf = buf, .img = img, .to = j->span.offset };
 
 	cpt_hash_begin(&f.hash);
-	if (copy_runs(j, &f, err))
+	if (j->raw ? copy_raw(j, &f, err) : copy_runs(j, &f, err))
 		return -1;
 	j->hash = cpt_hash_end(&f.hash);
 	j->zero = f.zero;
@@ -274,7 +286,8 @@ static int copy_job(struct job *j, struct cpt_img_writer *img, char *buf, struct
 static void keep_for_later(struct cpt_copiers *c, struct job *j)
 {
 	CPT_GROW(c->late, c->nlate, c->late_cap);
-	c->late[c->nlate++] = (struct job){ .pack = true, .raw = CPT_TAKE(j->raw, NULL), .packed = j->packed };
+	c->late[c->nlate++] = (struct job){ .pack = j->pack, .raw = CPT_TAKE(j->raw, NULL), .packed = j->packed,
+					    .span = j->span };
 }
 
 /* A copied job becomes a record; only the one thread that may write records does this. */
@@ -537,7 +550,7 @@ static bool for_later(struct cpt_copiers *c, uint32_t npages)
 {
 	uint64_t bytes = (uint64_t)npages * CPT_PAGE;
 
-	if (!c->d->opt->codec || !in_pause(c->d) || c->late_bytes + bytes > LATE_MAX)
+	if ((!c->d->opt->codec && !cpt_img_seekable(c->d->img)) || !in_pause(c->d) || c->late_bytes + bytes > LATE_MAX)
 		return false;
 	c->late_bytes += bytes;
 	return true;
@@ -590,7 +603,7 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 	d->stats.pages_written += npages;
 	c = copiers(d);
 	j.later = for_later(c, npages);
-	j.pack = j.later || worth_packing(c, &j, npages);
+	j.pack = j.later ? d->opt->codec != 0 : worth_packing(c, &j, npages);
 	if (!j.pack && !cpt_img_seekable(d->img)) {
 		rc = flush_stream(d, &j, npages, err);
 		free_runs(j.runs, j.nruns);
@@ -602,6 +615,9 @@ static int flush(struct cpt_dump *d, struct cpt_err *err)
 		free_job(&j);
 		return -1;
 	}
+	/* to wait for a thread would take longer than to read a little */
+	if (j.later && npages <= LITTLE_PAGES)
+		return do_job(c, &j, err);
 	if (c->spans++ >= (d->opt->codec ? INLINE_PACKED : INLINE_SPANS))
 		return hand_over(c, &j, err);
 	return do_job(c, &j, err);

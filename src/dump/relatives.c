@@ -42,6 +42,7 @@ struct search {
 	size_t nsources, cap_sources;
 	struct alikes found;
 	struct alikes hints;		/* of the pass before: only the sources count */
+	struct cpt_runs left;		/* that could not be looked at */
 	uint64_t *entries;
 	uint64_t copied;
 };
@@ -133,12 +134,15 @@ static int look_at_todo(struct search *s, size_t p, struct cpt_err *err)
 	for (size_t i = 0; i < todo->n; i++)
 		for (uint64_t n, at = todo->v[i].start; at < todo->v[i].end; at += n * CPT_PAGE) {
 			n = read_entries(s, p, at, todo->v[i].end);
-			if (!n)
+			if (!n) {
+				cpt_runs_add(&s->left, at, todo->v[i].end, 0);
 				break;
+			}
 			if (look_at(s, p, at, s->entries, n, err))
 				return -1;
 		}
 	todo->n = 0;
+	cpt_runs_lay_over(&s->d->precopies[p].open, &s->left);
 	return 0;
 }
 
@@ -277,7 +281,8 @@ int cpt_relatives_copy(struct cpt_dump *d, uint64_t *pages, struct cpt_err *err)
 	for (int i = 0; i < PASSES && !rc && any_todo(d); i++)
 		rc = pass(&s, !i, err);
 	for (size_t i = 0; i < d->nprecopies; i++)
-		d->precopies[i].todo.n = 0;
+		cpt_runs_lay_over(&d->precopies[i].open, &d->precopies[i].todo);
+	free(s.left.v);
 	*pages = s.copied;
 	free(s.entries);
 	free(s.sources);

@@ -277,6 +277,16 @@ static void choose_teachers(struct cpt_view *v)
 	free(seen.slots);
 }
 
+/* The types of the kernel are a hundred thousand: not to be read in the pause. */
+void cpt_view_prepare(struct cpt_dump *d)
+{
+	const char *asked = getenv("CPT_BPF");
+
+	if (asked ? strcmp(asked, "0") : d->group_processes >= MANY_PROCESSES ||
+					 (d->group_processes > 1 && d->group_kib > MUCH_KIB))
+		d->btf = cpt_btf_open();
+}
+
 void cpt_view_begin(struct cpt_dump *d)
 {
 	struct cpt_err ignored;
@@ -285,7 +295,7 @@ void cpt_view_begin(struct cpt_dump *d)
 
 	if (!worth_it(d) || cpt_dump_self(d, &ignored) || !in_first_namespace(d))
 		return;
-	btf = cpt_btf_open();
+	btf = d->btf ? CPT_TAKE(d->btf, NULL) : cpt_btf_open();
 	if (!btf)
 		return;
 	v = d->view = cpt_calloc(1, sizeof(*v));
@@ -310,6 +320,7 @@ void cpt_view_free(struct cpt_dump *d)
 {
 	struct cpt_view *v = d->view;
 
+	cpt_btf_free(CPT_TAKE(d->btf, NULL));
 	if (!v)
 		return;
 	cpt_btf_free(v->btf);

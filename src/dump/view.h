@@ -13,6 +13,8 @@
 
 #include "dump/engine.h"
 
+/** cpt_view_prepare - before the pause, while the group runs: what takes time */
+void cpt_view_prepare(struct cpt_dump *d);
 /** cpt_view_begin - all tasks are stopped, nothing is mapped into them yet; never fails, there may be no view */
 void cpt_view_begin(struct cpt_dump *d);
 void cpt_view_free(struct cpt_dump *d);
