@@ -26,6 +26,7 @@ static const struct wanted {
 	{ BTF_KIND_FUNC, "bpf_iter_task" }, { BTF_KIND_FUNC, "bpf_iter_task_file" },
 	{ BTF_KIND_FUNC, "bpf_iter_task_vma" },
 	{ BTF_KIND_STRUCT, "task_struct" }, { BTF_KIND_STRUCT, "vm_area_struct" },
+	{ BTF_KIND_STRUCT, "mm_struct" },
 };
 
 struct cpt_btf {
@@ -197,6 +198,11 @@ static long find_member(const struct cpt_btf *b, uint32_t id, const char *name, 
 	return -1;
 }
 
+long cpt_btf_offset(const struct cpt_btf *b, const char *type, const char *member)
+{
+	return find_member(b, find_type(b, BTF_KIND_STRUCT, type), member, 0);
+}
+
 /* ---- programs -------------------------------------------------------- */
 
 #define MOST_INSNS (16 + 4 * 4 + 8 * CPT_BPF_FIELDS)
@@ -263,7 +269,7 @@ static int build(struct program *p, const struct cpt_btf *b, const unsigned *nee
 		long off = 0;
 
 		if (f[i].type) {
-			off = find_member(b, find_type(b, BTF_KIND_STRUCT, f[i].type), f[i].member, 0);
+			off = cpt_btf_offset(b, f[i].type, f[i].member);
 			if (off < 0 || off > INT16_MAX)
 				return -1;
 			if (f[i].pointer)

@@ -18,6 +18,9 @@ struct cpt_btf;
 struct cpt_btf *cpt_btf_open(void);
 void cpt_btf_free(struct cpt_btf *btf);
 
+/** cpt_btf_offset - where @member lies in structure @type, one of those that bpf.c looks for; bytes; -1: it is not known */
+long cpt_btf_offset(const struct cpt_btf *btf, const char *type, const char *member);
+
 /* one number of a record: @member of structure @type, @size 4 or 8 bytes; each stands in 8 bytes */
 struct cpt_bpf_field {
 	unsigned at;		/* where the program's context points at the structure: 8, 16, 24; bytes */

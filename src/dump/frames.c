@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#define MOST_BITS 24			/* of a table made for what is expected */
+
 /* ---- the table ------------------------------------------------------- */
 
 static struct cpt_frame *place_of(struct cpt_frames *f, uint64_t pfn)
@@ -24,10 +26,9 @@ static struct cpt_frame *place_of(struct cpt_frames *f, uint64_t pfn)
 	return &f->table[at];
 }
 
-static void grow(struct cpt_frames *f)
+static void grow(struct cpt_frames *f, unsigned bits)
 {
 	struct cpt_frames old = *f;
-	unsigned bits = old.table ? 64 - old.shift + 1 : 12;
 
 	f->shift = 64 - bits;
 	f->mask = (1ULL << bits) - 1;
@@ -36,6 +37,17 @@ static void grow(struct cpt_frames *f)
 		if (old.table[i].pfn)
 			*place_of(f, old.table[i].pfn) = old.table[i];
 	free(old.table);
+}
+
+void cpt_frames_expect(struct cpt_dump *d, uint64_t n)
+{
+	struct cpt_frames *f = &d->memory->frames;
+	unsigned bits = 12;
+
+	while (bits < MOST_BITS && 1ULL << bits < 2 * (f->used + n))
+		bits++;
+	if (!f->table || bits > 64 - f->shift)
+		grow(f, bits);
 }
 
 static uint64_t entry_now(const struct cpt_task *t, uint64_t vpn)
@@ -76,7 +88,7 @@ void cpt_frame_remember(struct cpt_dump *d, const struct cpt_task *t, uint64_t v
 	struct cpt_frame *e;
 
 	if (!f->table || 2 * f->used > f->mask)
-		grow(f);
+		grow(f, f->table ? 64 - f->shift + 1 : 12);
 	e = place_of(f, pfn);
 	if (!e->pfn)
 		f->used++;

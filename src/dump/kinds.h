@@ -53,6 +53,7 @@ struct cpt_task {			/* one process */
 	bool flags_known;		/* of its mappings, to view.c: maps will do for smaps */
 	bool has_children;		/* in the group */
 	struct cpt_known *known;	/* private to memory.c */
+	struct cpt_kept *kept;		/* private to memory.c: page tables for its children to be compared with */
 	bool stored;			/* its memory is */
 	bool put;			/* its records are written */
 	pid_t twin;			/* a copy-on-write copy of it; 0: none */

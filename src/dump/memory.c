@@ -10,6 +10,8 @@
 #include "dump/memory.h"
 
 #include "dump/scan.h"
+#include "dump/tables.h"
+#include "dump/view.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +21,8 @@
 #define FEW 32				/* pages in a row that are compared by content */
 #define PM_BATCH 32768			/* entries read at once */
 #define CAREFUL_BATCH 512		/* where pages move */
+#define MUCH_KIB (64 * 1024)		/* resident in children; less is not worth reading page tables */
+#define LARGE (1ULL << 20)		/* bytes of a mapping whose page tables are compared */
 
 /* ---- runs ------------------------------------------------------------ */
 
@@ -79,6 +83,7 @@ struct scan {
 	int mem;			/* /proc/PID/mem */
 	const struct cpt_known *parent;	/* pagemap and slots of the parent, or NULL */
 	struct cpt_known *known;	/* of this one, if it has children */
+	struct cpt_kept *kept;		/* its page tables, for them; NULL outside large mappings */
 	const struct cpt_precopy *pre;	/* copied while it ran, or NULL */
 	size_t *near;			/* where that was looked at last */
 	bool watched;			/* its relatives were copied while they ran, too */
@@ -251,6 +256,15 @@ static bool any(const uint64_t *e, size_t n)
 	return false;
 }
 
+static int take_entries(struct scan *s, uint64_t vpn, const uint64_t *entries, size_t n)
+{
+	if (!any(entries, n))
+		return 0;
+	if (s->kept)
+		cpt_tables_keep(s->m->tables, s->t, s->kept, vpn, entries, n);
+	return scan_entries(s, vpn, entries, n);
+}
+
 static int read_entries(int pagemap, uint64_t vpn, uint64_t *to, size_t n, struct cpt_err *err)
 {
 	return cpt_pread_all(pagemap, to, n * 8, (off_t)(vpn * 8)) ? cpt_fail_sys(err, "read pagemap") : 0;
@@ -270,7 +284,7 @@ static int scan_range(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 		if (s->m->careful && s->parent &&
 		    cpt_known_refresh(s->t->parent, pagemap, vpn, entries, n, s->err))
 			return -1;
-		if (any(entries, n) && scan_entries(s, vpn, entries, n))
+		if (take_entries(s, vpn, entries, n))
 			return -1;
 		vpn += n;
 	}
@@ -300,6 +314,100 @@ static int scan_populated(void *arg, uint64_t start, uint64_t end, struct cpt_er
 	return 0;
 }
 
+/* ---- page tables that are compared with the parent's ------------------ */
+
+struct compared {
+	struct scan *s;
+	int pagemap;
+	uint64_t at;			/* pages before this one are done */
+	uint64_t from, to;		/* to be looked at; none if @to is 0 */
+	size_t run;			/* of the parent's pages: where to go on looking */
+};
+
+/* What the parent has there, this one has too. */
+static void share(struct compared *c, uint64_t vpn, uint64_t end)
+{
+	const Cpt__Pages *p = c->s->t->parent->mm_img->pages;
+
+	while (c->run < p->n_index && p->index[c->run] + p->count[c->run] <= vpn)
+		c->run++;
+	for (size_t i = c->run; vpn < end && i < p->n_index && p->index[i] < end; i++) {
+		uint64_t from = CPT_MAX(p->index[i], vpn), to = CPT_MIN(p->index[i] + p->count[i], end);
+
+		cpt_pages_add(&c->s->m->pages, from, to - from, p->slot[i] + (from - p->index[i]));
+		c->s->d->stats.pages_shared += to - from;
+	}
+}
+
+static int look_at(struct compared *c)
+{
+	if (!c->to)
+		return 0;
+	share(c, c->at, c->from);
+	if (scan_range(c->s, c->pagemap, c->from * CPT_PAGE, c->to * CPT_PAGE))
+		return -1;
+	c->at = c->to;
+	c->to = 0;
+	return 0;
+}
+
+static int not_same(void *arg, uint64_t vpn, uint64_t end, bool empty, struct cpt_err *err)
+{
+	struct compared *c = arg;
+
+	if (empty) {
+		if (look_at(c))
+			return -1;
+		share(c, c->at, vpn);
+		c->at = end;
+		return 0;
+	}
+	if (!c->to || vpn - c->to > NEAR / CPT_PAGE) {
+		if (look_at(c))
+			return -1;
+		c->from = vpn;
+	}
+	c->to = end;
+	return 0;
+}
+
+static int compare_tables(struct scan *s, int pagemap, uint64_t start, uint64_t end)
+{
+	struct compared c = { .s = s, .pagemap = pagemap, .at = start / CPT_PAGE };
+	uint64_t any;
+
+	if (cpt_tables_compare(s->m->tables, s->t, s->t->parent->kept, start / CPT_PAGE, end / CPT_PAGE, not_same, &c, s->err) ||
+	    look_at(&c))
+		return -1;
+	share(&c, c.at, end / CPT_PAGE);
+	/* of a process that was killed meanwhile there is nothing to be read any more */
+	return read_entries(pagemap, start / CPT_PAGE, &any, 1, s->err);
+}
+
+bool cpt_compares_tables(const struct cpt_dump *d, const struct cpt_task *t)
+{
+	return d->memory->tables && t->parent && !t->parent->zombie && !t->has_children && !t->twin;
+}
+
+/* Before the first process is looked at, so that it is clear whose pagemaps are to be read ahead. */
+static void begin_tables(struct cpt_dump *d)
+{
+	struct cpt_dump_memory *m = d->memory;
+	uint64_t kib = 0;
+
+	if (m->tables_tried)
+		return;
+	m->tables_tried = true;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (d->tasks[i].parent && !d->tasks[i].twin)
+			kib += d->tasks[i].status.vm_rss_kib;
+	/* of what was copied before, the parent does not know yet (precopy.c) */
+	if (d->view && !d->nprecopies && !m->careful && m->sharing && (kib > MUCH_KIB || (kib && cpt_view_forced())))
+		m->tables = cpt_tables_open(d);
+}
+
+/* ---- mappings -------------------------------------------------------- */
+
 /* What was never touched costs nothing: some runtimes reserve terabytes. */
 static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end)
 {
@@ -307,9 +415,11 @@ static int scan_shared(struct scan *s, int pagemap, uint64_t start, uint64_t end
 	const struct cpt_entries *ahead;
 	size_t n;
 
+	if (end - start >= LARGE && cpt_compares_tables(s->d, s->t) && s->t->parent->kept)
+		return compare_tables(s, pagemap, start, end);
 	if (!s->watched && cpt_pagemaps_between(s->d, s->t, start, end, &ahead, &n)) {
 		for (size_t i = 0; i < n; i++)
-			if (scan_entries(s, ahead[i].vpn, ahead[i].entry, ahead[i].n))
+			if (take_entries(s, ahead[i].vpn, ahead[i].entry, ahead[i].n))
 				return -1;
 		return 0;
 	}
@@ -384,6 +494,7 @@ static int scan_mapping(struct scan *s, int pagemap, const Cpt__Vma *v, bool sha
 	struct cpt_dump_memory *m = s->m;
 	int rc = -1;
 
+	s->kept = sharing && v->end - v->start >= LARGE ? s->t->kept : NULL;
 	s->pre = v->kind == CPT__VMA_KIND__VMA_ANON ? cpt_precopy_of(s->d, s->t->pid) : NULL;
 	if (s->pre && !s->twin && !cpt_scan_watched(pagemap, v->start))
 		s->pre = NULL;		/* mapped anew or moved since */
@@ -422,9 +533,14 @@ static int dump_part(struct cpt_dump *d, struct cpt_task *t, enum cpt_part part,
 			return cpt_fail_sys(err, "open memory");
 	}
 	if (part != CPT_PART_NOT_CLONED) {
+		begin_tables(d);
 		s.parent = t->parent ? t->parent->known : NULL;
 		if (sharing && t->has_children)
 			s.known = t->known = cpt_arena_new(&d->arena, struct cpt_known);
+		if (s.known)
+			cpt_frames_expect(d, t->status.vm_anon_kib / (CPT_PAGE / 1024));
+		if (s.known && d->memory->tables && !t->twin)
+			t->kept = cpt_arena_new(&d->arena, struct cpt_kept);
 	}
 	for (size_t i = 0; i < t->mm_img->n_vmas; i++)
 		if (in_part(t->mm_img->vmas[i], part) && scan_mapping(&s, pagemap, t->mm_img->vmas[i], sharing))
@@ -507,8 +623,12 @@ void cpt_dump_memory_free(struct cpt_dump *d)
 	if (!m)
 		return;
 	cpt_pagemaps_end(d);
-	for (unsigned i = 0; i < d->ntasks; i++)
+	for (unsigned i = 0; i < d->ntasks; i++) {
 		cpt_known_free(d->tasks[i].known);
+		if (d->tasks[i].kept)
+			cpt_kept_free(d->tasks[i].kept);
+	}
+	cpt_tables_free(m->tables);
 	cpt_queue_free(m);
 	free(m->stacks);
 	cpt_frames_free(&m->frames);

@@ -49,6 +49,8 @@ struct cpt_frames {
 /** cpt_frame_find - the slot of a frame seen before, or NO_SLOT */
 uint64_t cpt_frame_find(struct cpt_dump *d, uint64_t pfn);
 void cpt_frame_remember(struct cpt_dump *d, const struct cpt_task *t, uint64_t vpn, uint64_t pfn, uint64_t slot);
+/** cpt_frames_expect - so many more will be remembered, perhaps */
+void cpt_frames_expect(struct cpt_dump *d, uint64_t n);
 void cpt_frames_free(struct cpt_frames *f);
 
 /** cpt_count_moves - a number that changes when the kernel has moved pages between frames; UINT64_MAX: it may any time */
@@ -121,6 +123,8 @@ struct cpt_dump_memory {
 	uint64_t moves;			/* cpt_count_moves() at the beginning */
 	struct cpt_pagemaps *ahead;	/* private to pagemaps.c */
 	bool not_ahead;
+	struct cpt_tables *tables;	/* page tables can be compared; NULL: not */
+	bool tables_tried;
 	uint64_t zero_pfn;
 	uint64_t next_slot;
 	struct cpt_pages pages;
@@ -134,6 +138,8 @@ struct cpt_dump_memory {
 	struct cpt_copiers *copiers;	/* threads, once there is much to do */
 };
 
+/** cpt_compares_tables - are page tables of this process compared with its parent's, in place of pagemaps? */
+bool cpt_compares_tables(const struct cpt_dump *d, const struct cpt_task *t);
 /** cpt_may_share - may this process share pages with another of the group? */
 bool cpt_may_share(struct cpt_dump *d, const struct cpt_task *t);
 /** cpt_pagemap_open - of a process, or of its twin, if @twin is not 0 */

@@ -120,18 +120,21 @@ static void put_in_order(struct cpt_dump *d, struct cpt_pagemaps *a, bool *in, c
 	if (t->parent)
 		put_in_order(d, a, in, t->parent);
 	in[t - d->tasks] = true;
-	if (!t->zombie && cpt_may_share(d, t) && !cpt_precopy_relatives_watched(d, t))
+	if (!t->zombie && cpt_may_share(d, t) && !cpt_precopy_relatives_watched(d, t) && !cpt_compares_tables(d, t))
 		a->v[a->n++] = (struct pagemap){ .t = t };
 }
 
 static bool worth_it(struct cpt_dump *d)
 {
 	uint64_t kib = 0;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < d->ntasks; i++)
-		if (!cpt_precopy_relatives_watched(d, &d->tasks[i]))
+		if (!cpt_precopy_relatives_watched(d, &d->tasks[i]) && !cpt_compares_tables(d, &d->tasks[i])) {
 			kib += d->tasks[i].status.vm_rss_kib;
-	return d->memory->sharing && !d->memory->careful && kib > MUCH_KIB;
+			n++;
+		}
+	return d->memory->sharing && !d->memory->careful && kib > MUCH_KIB && n > 1;
 }
 
 static void begin(struct cpt_dump *d)

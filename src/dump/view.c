@@ -14,6 +14,7 @@
 
 #include <linux/kcmp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MANY_PROCESSES 48
 #define MANY_THREADS 200
@@ -44,6 +45,8 @@ struct cpt_view {
 	size_t nfiles, cap_files;
 	struct mapping *maps;		/* ascending by pid and start */
 	size_t nmaps, cap_maps;
+	uint64_t own_mm;
+	long pgd_offset;
 	struct cpt_table meaning;	/* of flags: enum cpt_vmflag and KNOWN, as a pointer */
 };
 
@@ -58,6 +61,8 @@ static bool keep_thread(void *arg, const uint64_t *r)
 		CPT_GROW(v->threads, v->nthreads, v->cap_threads);
 		v->threads[v->nthreads++] = t;
 	} else {
+		if (t.tid == getpid())
+			v->own_mm = t.mm;
 		CPT_GROW(v->others, v->nothers, v->cap_others);
 		v->others[v->nothers++] = t;
 	}
@@ -180,14 +185,20 @@ static void read_maps(struct cpt_view *v)
 
 /* ---- beginning ------------------------------------------------------- */
 
-static bool worth_it(const struct cpt_dump *d)
+bool cpt_view_forced(void)
 {
 	const char *asked = getenv("CPT_BPF");
+
+	return asked && strcmp(asked, "0") != 0;
+}
+
+static bool worth_it(const struct cpt_dump *d)
+{
 	uint64_t kib = 0;
 	uint64_t threads = 0, fds = 0;
 
-	if (asked)
-		return strcmp(asked, "0") != 0;
+	if (getenv("CPT_BPF"))
+		return cpt_view_forced();
 	for (unsigned i = 0; i < d->ntasks; i++) {
 		threads += d->tasks[i].nthreads;
 		fds += d->tasks[i].status.fd_room;
@@ -301,6 +312,7 @@ void cpt_view_begin(struct cpt_dump *d)
 	v = d->view = cpt_calloc(1, sizeof(*v));
 	v->btf = btf;
 	v->d = d;
+	v->pgd_offset = cpt_btf_offset(btf, "mm_struct", "pgd");
 	if (read_threads(v) || !complete(d)) {
 		cpt_view_free(d);
 		return;
@@ -353,6 +365,16 @@ uint64_t cpt_view_object(const struct cpt_dump *d, pid_t tid, int type)
 	default:
 		return 0;
 	}
+}
+
+uint64_t cpt_view_own(const struct cpt_dump *d)
+{
+	return d->view ? d->view->own_mm : 0;
+}
+
+long cpt_view_pgd_offset(const struct cpt_dump *d)
+{
+	return d->view ? d->view->pgd_offset : -1;
 }
 
 uint64_t cpt_view_namespaces(const struct cpt_dump *d, pid_t tid)

@@ -13,6 +13,9 @@
 
 #include "dump/engine.h"
 
+/** cpt_view_forced - is it wanted for the smallest group? */
+bool cpt_view_forced(void);
+
 /** cpt_view_prepare - before the pause, while the group runs: what takes time */
 void cpt_view_prepare(struct cpt_dump *d);
 /** cpt_view_begin - all tasks are stopped, nothing is mapped into them yet; never fails, there may be no view */
@@ -23,6 +26,10 @@ void cpt_view_free(struct cpt_dump *d);
 bool cpt_view_same(const struct cpt_dump *d, pid_t a, pid_t b, int type);
 /** cpt_view_object - the kernel's address of that object of a thread; 0: no view */
 uint64_t cpt_view_object(const struct cpt_dump *d, pid_t tid, int type);
+/** cpt_view_own - the kernel's address of cptool's address space; 0: no view */
+uint64_t cpt_view_own(const struct cpt_dump *d);
+/** cpt_view_pgd_offset - where an address space has its page tables' root; bytes; -1: not known */
+long cpt_view_pgd_offset(const struct cpt_dump *d);
 /** cpt_view_namespaces - that of what holds all its namespaces but the user's; 0: no view */
 uint64_t cpt_view_namespaces(const struct cpt_dump *d, pid_t tid);
 
