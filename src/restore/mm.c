@@ -231,6 +231,8 @@ static int fill(struct plan *p, size_t i, struct cpt_cursor *own, struct cpt_cur
 		if (map_one(p, v, open ? PROT_WRITE : 0))
 			return -1;
 		if (pages)
+			cpt_huge_shared(p->t, p->b, own, v);
+		if (pages)
 			cpt_all_pages(p->r, p->b, own, v);
 		if (open)
 			protect(p->b, v, v->prot);

@@ -34,7 +34,7 @@ bool cpt_next_piece(struct cpt_cursor *c, uint64_t from, uint64_t to, struct cpt
 	return false;
 }
 
-static void pass(struct cpt_cursor *c, const struct cpt_piece *piece, uint64_t count)
+void cpt_pass(struct cpt_cursor *c, const struct cpt_piece *piece, uint64_t count)
 {
 	c->done = piece->index + count - c->pages->index[c->i];
 }
@@ -80,7 +80,7 @@ void cpt_all_pages(struct cpt_restore *r, struct cpt_batch *batch, struct cpt_cu
 
 	while (cpt_next_piece(own, v->start / CPT_PAGE, v->end / CPT_PAGE, &a)) {
 		read_pages(r, batch, a.index, a.count, a.slot);
-		pass(own, &a, a.count);
+		cpt_pass(own, &a, a.count);
 	}
 }
 
@@ -113,9 +113,9 @@ void cpt_changed_pages(struct cpt_restore *r, struct cpt_batch *batch, struct cp
 			at = a.index + n;
 		}
 		if (has_a && a.index < at)
-			pass(own, &a, at - a.index);
+			cpt_pass(own, &a, at - a.index);
 		if (has_b && b.index < at)
-			pass(base, &b, at - b.index);
+			cpt_pass(base, &b, at - b.index);
 	}
 }
 
@@ -152,16 +152,16 @@ static void wishes(const Cpt__Mm *parent, const Cpt__Mm *child, struct wants *w)
 			continue;
 		while (cpt_next_piece(&own, parent->vmas[i]->start / CPT_PAGE, end, &a)) {
 			uint64_t n = 1;
-			bool has = cpt_next_piece(&base, a.index, a.index + 1, &b);
+			bool has = cpt_next_piece(&base, a.index, end, &b) && b.index == a.index;
 
 			if (has && b.slot == a.slot) {
 				n = CPT_MIN(a.count, b.count);
-				pass(&base, &b, n);
+				cpt_pass(&base, &b, n);
 			} else {
 				CPT_GROW(w->v, w->n, w->cap);
 				w->v[w->n++] = (struct want){ a.index, a.slot };
 			}
-			pass(&own, &a, n);
+			cpt_pass(&own, &a, n);
 		}
 	}
 }
