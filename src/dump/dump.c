@@ -219,6 +219,7 @@ static int finish(struct cpt_dump *d, struct cpt_err *err)
 	d->stats.write_ns = cpt_now_ns() - begin;
 	d->stats.image_bytes = cpt_img_bytes(d->img);
 	cpt_track_commit(d);
+	cpt_huge_mend(d);
 	begin = cpt_now_ns();
 	if (d->opt->after == CPT_AFTER_KILL) {
 		/*
@@ -274,12 +275,10 @@ static int dump(struct cpt_dump *d, struct cpt_err *err)
 	if (begin(d, err) || put_header(d, err) || cpt_dump_rooms(d, err) ||
 	    cpt_dump_check_room(d, err))
 		return -1;
-	if (wants_precopy(d) && cpt_dump_precopy(d, err))
-		return -1;
-	if (cpt_dump_self(d, err))	/* not in the pause */
+	if (cpt_dump_self(d, err) ||	/* not in the pause */
+	    (wants_precopy(d) && cpt_dump_precopy(d, err)))
 		return -1;
 	cpt_dump_sleeps(d);
-	cpt_view_prepare(d);
 	if (cpt_dump_stop(d, err) || cpt_dump_collect(d, err) || refusals(d, err))
 		return -1;
 	if (d->checking) {
@@ -357,6 +356,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, struct at
 		rc = -1;
 	}
 	cpt_dump_precopy_free(&d);
+	cpt_huge_free(&d);
 	cpt_track_free(&d);
 	if (!rc && d.img)
 		cpt_guard_success(&d.guard);

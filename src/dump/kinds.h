@@ -85,9 +85,12 @@ struct cpt_dump {
 	bool twin_limited, twin_short;	/* memory has a limit; it is too near, or that of processes */
 	uint64_t smaps_ns;		/* spent on reading it in the pause */
 	uint64_t last_round;		/* pages copied in it */
+	bool copied_running;		/* there was one */
 	double copy_page_ns;		/* how long it takes to copy a page */
 	struct cpt_precopy *precopies;	/* private to precopy.c */
 	size_t nprecopies, cap_precopies;
+	struct cpt_huge *huge;		/* private to huge.c */
+	size_t nhuge, cap_huge;
 	unsigned most_precopies;	/* descriptors allow no more */
 	uint64_t group_kib;		/* private memory of all processes, before the pause; … */
 	unsigned group_processes;	/* … and how many there were */

@@ -211,6 +211,8 @@ int cpt_queue_memory(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t c
 int cpt_queue_running(struct cpt_dump *d, pid_t pid, uint64_t address, uint64_t count, bool shared, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_drain - returns when everything queued so far stands in the image */
 int cpt_queue_drain(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
+/** cpt_queue_pause_ns - how long so many pages take in the pause; an estimate */
+uint64_t cpt_queue_pause_ns(const struct cpt_dump *d, uint64_t pages);
 /** cpt_queue_late - the group runs again: compress and write what was only read in the pause; fine when there is nothing */
 int cpt_queue_late(struct cpt_dump *d, struct cpt_err *err) CPT_CHECKED;
 /** cpt_queue_file - the same from a file; @fd is duplicated when needed later */

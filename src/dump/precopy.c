@@ -16,6 +16,7 @@
 #include "dump/scan.h"
 #include "dump/table.h"
 #include "dump/twin.h"
+#include "dump/view.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #define TRACK_WORTH_KIB 1024		/* the same for what an increment is to be made of */
 #define TRACK_RANGE_MIN (64UL << 10)
 #define ROUNDS 8
+#define REST_ROUNDS 3
 #define TRACKED_MAX 64			/* processes; the others are copied in the pause */
 #define FDS_EACH 2			/* open for a process, beside CPT_FDS_EACH */
 #define FDS_BESIDE 128
@@ -383,6 +385,8 @@ static void arm(struct cpt_dump *d, pid_t pid, const struct cpt_status *status)
 	p.anon_kib = s.vm_anon_kib;
 	if (cpt_twin_allowed(d) && !d->twin_short && !cpt_twin_pids(d, pid))
 		d->twin_short = true;
+	if (d->opt->after == CPT_AFTER_RUN && !d->opt->track && s.vm_anon_kib >= WORTH_KIB)
+		cpt_huge_note(d, pid);
 	if (twin_at_once(d, pid, &s)) {
 		d->twin_planned = true;
 		CPT_GROW(d->precopies, d->nprecopies, d->cap_precopies);
@@ -654,7 +658,7 @@ static bool hopeless(struct cpt_dump *d, uint64_t copied)
 
 	if (!twins_allowed(d) || scan_all(d, CPT_SCAN_CHANGED, count_region, &left, &ignored))
 		return false;
-	return left > copied - copied / 4 && (double)left * d->copy_page_ns > (double)twins_ns(d);
+	return left > copied - copied / 4 && cpt_queue_pause_ns(d, left) > twins_ns(d);
 }
 
 /* How many pages are written in the second half of a time that were not in the first: those written over and over don't count. */
@@ -707,6 +711,7 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 		d->twin_planned = true;
 		return 0;
 	}
+	d->copied_running = true;
 	for (int round = 0; round < ROUNDS; round++) {
 		before = pages;
 		/* what was probed is protected, but not copied yet */
@@ -717,6 +722,23 @@ static int copy_rounds(struct cpt_dump *d, struct cpt_err *err)
 		stalled += round && pages > before - before / 4;
 		/* one slow round of little says nothing yet */
 		if (pages <= FEW_PAGES || stalled > (pages < MUCH_PAGES) || hopeless(d, pages))
+			break;
+	}
+	return 0;
+}
+
+/* The reading of flags has taken its time, too. */
+static int copy_rest(struct cpt_dump *d, struct cpt_err *err)
+{
+	uint64_t pages = UINT64_MAX, before;
+
+	for (int round = 0; round < REST_ROUNDS; round++) {
+		before = pages;
+		if (copy_round(d, CPT_SCAN_PROTECT, false, &pages, err))
+			return cpt_within(err, "copy running memory");
+		d->last_round = pages;
+		cpt_info("precopy, what was left: %llu pages", (unsigned long long)pages);
+		if (pages <= FEW_PAGES || pages > before - before / 4 || hopeless(d, pages))
 			break;
 	}
 	return 0;
@@ -742,6 +764,8 @@ static int before_the_pause(struct cpt_dump *d, struct cpt_err *err)
 	if (running && copy_rounds(d, err))
 		return -1;
 	read_all_flags(d, running);
+	if (d->copied_running && copy_rest(d, err))
+		return -1;
 	for (size_t i = 0; i < d->nprecopies; i++) {
 		drop_lost(&d->precopies[i]);
 		d->stats.copied_first += d->precopies[i].runs.n > 0;
@@ -816,6 +840,7 @@ int cpt_dump_precopy(struct cpt_dump *d, struct cpt_err *err)
 		return -1;
 	d->most_precopies = most_precopies(d, n);
 	d->group_processes = n;
+	cpt_view_prepare(d);
 	d->roomy = cpt_dump_has_room(d, (uint64_t)n * ROOM);
 	d->twin_short = cpt_twin_allowed(d) && !cpt_twin_room(d, n, d->group_kib);
 	for (unsigned i = 0; i < n; i++)

@@ -34,7 +34,10 @@
 #define DULL_MAX 8			/* after so many bad samples in a row only every 16th record is looked at */
 #define BACKLOG 8			/* records waiting for a thread */
 #define LATE_MAX (256ULL << 20)		/* bytes kept to be written after the pause */
+#define READ_PAGE_NS 1500		/* one here and there, into memory that was not used yet */
+#define POLITE_US 100			/* after each record, while the group runs */
 #define LITTLE_PAGES 512
+#define TOGETHER 256			/* runs read by one call */
 
 struct job {
 	bool pack;			/* compress it */
@@ -54,6 +57,7 @@ struct cpt_copiers {
 	pthread_cond_t work, room;
 	pthread_t thread[COPIERS_MAX];
 	unsigned nthreads, nwanted;
+	unsigned limit;			/* so many jobs at once */
 	struct job jobs[BACKLOG];	/* a ring */
 	unsigned first, njobs, running;
 	bool stop;
@@ -211,19 +215,44 @@ static int copy_runs(const struct job *j, struct flow *f, struct cpt_err *err)
 	return f->have ? pour(f, err) : 0;
 }
 
+/* How many runs from here on were read by one call; single pages here and there are many. */
+static size_t read_together(const struct cpt_run *r, size_t n, char *at)
+{
+	struct iovec there[TOGETHER], here = { at, 0 };
+	size_t i;
+
+	for (i = 0; i < n && i < TOGETHER && r[i].pid && r[i].pid == r->pid && !r[i].shared && !r[i].running; i++) {
+		there[i] = (struct iovec){ (void *)(uintptr_t)r[i].at, r[i].npages * CPT_PAGE };
+		here.iov_len += there[i].iov_len;
+	}
+	return i > 1 && process_vm_readv(r->pid, &here, 1, there, i, 0) == (ssize_t)here.iov_len ? i : 0;
+}
+
+static int read_run(struct mem *m, const struct cpt_run *r, char *at, struct cpt_err *err)
+{
+	for (uint32_t into = 0; into < r->npages;) {
+		ssize_t n = gather(m, r, into, UINT32_MAX, at);
+
+		if (n <= 0)
+			return cpt_fail_sys(err, "task %d: read memory", r->pid);
+		into += (uint32_t)(n / (ssize_t)CPT_PAGE);
+		at += n;
+	}
+	return 0;
+}
+
 static int read_runs(const struct job *j, char *at, struct cpt_err *err)
 {
 	CPT_AUTO(mem_of) struct mem m = MEM_NONE;
 
-	for (size_t i = 0; i < j->nruns; i++)
-		for (uint32_t into = 0; into < j->runs[i].npages;) {
-			ssize_t n = gather(&m, &j->runs[i], into, UINT32_MAX, at);
-
-			if (n <= 0)
-				return cpt_fail_sys(err, "task %d: read memory", j->runs[i].pid);
-			into += (uint32_t)(n / (ssize_t)CPT_PAGE);
-			at += n;
-		}
+	for (size_t i = 0, n; i < j->nruns; i += n) {
+		n = read_together(&j->runs[i], j->nruns - i, at);
+		if (!n && read_run(&m, &j->runs[i], at, err))
+			return -1;
+		n = CPT_MAX(n, (size_t)1);
+		for (size_t k = 0; k < n; k++)
+			at += j->runs[i + k].npages * CPT_PAGE;
+	}
 	return 0;
 }
 
@@ -346,16 +375,20 @@ static int any_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_p
 static void run_job(struct cpt_copiers *c, struct job *j, char *buf, struct cpt_packer **packer)
 {
 	struct cpt_err err = { 0 };
+	bool polite = c->limit < COPIERS_MAX;
 
 	c->running++;
 	pthread_mutex_unlock(&c->lock);
 	(void)!any_job(c, j, buf, packer, &err);
+	if (polite)
+		cpt_sleep_us(POLITE_US);
 	pthread_mutex_lock(&c->lock);
 	c->running--;
 	if (err.fault && !c->err.fault)
 		c->err = err;
 	c->done[c->ndone++] = *j;
 	pthread_cond_signal(&c->room);
+	pthread_cond_signal(&c->work);
 }
 
 static void *copier(void *arg)
@@ -368,7 +401,7 @@ static void *copier(void *arg)
 	for (;;) {
 		struct job j;
 
-		while (!c->njobs && !c->stop)
+		while ((!c->njobs || c->running >= c->limit) && !c->stop)
 			pthread_cond_wait(&c->work, &c->lock);
 		if (!c->njobs)
 			break;
@@ -428,6 +461,27 @@ static int start_copiers(struct cpt_copiers *c, struct cpt_err *err)
 	return 0;
 }
 
+/* Does a group that is to go on stand still now? Then it is to run again soon. */
+static bool in_pause(const struct cpt_dump *d)
+{
+	return d->opt->after == CPT_AFTER_RUN && d->stop_began && !d->stats.pause_ns;
+}
+
+/*
+ * While the group runs, a processor is left to it, and the others from time to
+ * time: threads that wait for each other were seen to keep a program from a
+ * processor for more than a tenth of a second (Linux 6.18).
+ */
+static unsigned at_once(const struct cpt_copiers *c)
+{
+	const struct cpt_dump *d = c->d;
+	unsigned n = processors();
+
+	if (d->opt->codec || d->opt->after != CPT_AFTER_RUN || d->was_frozen || in_pause(d))
+		return COPIERS_MAX;
+	return n > 1 ? n - 1 : 1;
+}
+
 /* Takes the job, also when it fails. */
 static int hand_over(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
 {
@@ -438,6 +492,7 @@ static int hand_over(struct cpt_copiers *c, struct job *j, struct cpt_err *err)
 		return -1;
 	}
 	pthread_mutex_lock(&c->lock);
+	c->limit = at_once(c);
 	while (c->njobs == BACKLOG || c->ndone >= BACKLOG) {
 		if (c->ndone) {
 			if (close_done(c, err)) {
@@ -540,10 +595,12 @@ static bool worth_packing(struct cpt_copiers *c, const struct job *j, uint32_t n
 
 /* ---- after the pause --------------------------------------------------- */
 
-/* Does a group that is to go on stand still now? Then it is to run again soon. */
-static bool in_pause(const struct cpt_dump *d)
+uint64_t cpt_queue_pause_ns(const struct cpt_dump *d, uint64_t pages)
 {
-	return d->opt->after == CPT_AFTER_RUN && d->stop_began && !d->stats.pause_ns;
+	bool later = d->opt->codec || (d->img && cpt_img_seekable(d->img));
+	uint64_t read = later ? CPT_MIN(pages, (uint64_t)(LATE_MAX / CPT_PAGE)) : 0;
+
+	return read * READ_PAGE_NS + (uint64_t)((double)(pages - read) * d->copy_page_ns);
 }
 
 static bool for_later(struct cpt_copiers *c, uint32_t npages)
@@ -731,7 +788,8 @@ int cpt_dump_memory_end(struct cpt_dump *d, struct cpt_err *err)
 		return 0;
 	if (c->nthreads && cpt_queue_drain(d, err))
 		return -1;
-	if (c->nthreads)
+	/* to wait for the end of threads takes its time, too */
+	if (c->nthreads && !in_pause(d))
 		stop_copiers(c);
 	return 0;
 }

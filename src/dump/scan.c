@@ -20,11 +20,12 @@ struct pm_scan_arg {
 #define PAGE_IS_PRESENT (1 << 3)
 #define PAGE_IS_SWAPPED (1 << 4)
 #define PAGE_IS_PFNZERO (1 << 5)
+#define PAGE_IS_HUGE (1 << 6)
 
 static void choose(struct pm_scan_arg *a, enum cpt_scan what)
 {
-	if (what == CPT_SCAN_WRITTEN) {
-		a->category_mask = a->return_mask = PAGE_IS_WRITTEN;
+	if (what == CPT_SCAN_WRITTEN || what == CPT_SCAN_HUGE) {
+		a->category_mask = a->return_mask = what == CPT_SCAN_HUGE ? PAGE_IS_HUGE : PAGE_IS_WRITTEN;
 		return;
 	}
 	/* anonymous, not the zero page, and either there or swapped out; only the first takes a look at struct page */

@@ -11,6 +11,7 @@ enum cpt_scan {
 	CPT_SCAN_CHANGED,	/* of these, what was written since it was protected */
 	CPT_SCAN_PROTECT,	/* the same, and it is protected again */
 	CPT_SCAN_PROTECT_ALL,	/* all of these, whether they were written or not */
+	CPT_SCAN_HUGE,		/* what is in huge pages */
 	CPT_SCAN_WRITTEN,	/* whatever was written since, holes as well: the quickest (0.3 ms) */
 };
 typedef int (*cpt_scan_found)(void *arg, uint64_t start, uint64_t end, struct cpt_err *err);

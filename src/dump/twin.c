@@ -25,7 +25,10 @@
 #define HUGE_NS 2000			/* … and each of 2 MiB */
 #define WORTH_NS 2000000		/* a pause for copying below this is no reason for twins */
 #define SMALL_KIB (16 * 1024)		/* for the forecast: processes that are copied in the pause, … */
+#define MANY_KIB (32 * 1024)		/* … or if all have more than this, those below … */
+#define TINY_KIB 768			/* … this (as in precopy.c), … */
 #define COPY_NS 2000			/* … a page of them, … */
+#define REST_SMALL_NS 100000
 #define REST_NS 500000			/* … what is left of another, … */
 #define SCAN_NS 600000			/* … and for looking for it, a GiB */
 #define SPARE_PIDS 16			/* processes the group must still be able to make */
@@ -121,7 +124,7 @@ static void estimate(struct cpt_dump *d, uint64_t *copy, uint64_t *twin)
 		pages += sum.left;
 		*twin += cpt_twin_ns(t->status.vm_anon_kib, sum.huge_kib);
 	}
-	*copy = (uint64_t)((double)pages * d->copy_page_ns);
+	*copy = cpt_queue_pause_ns(d, pages);
 }
 
 static bool wanted(struct cpt_dump *d, struct cpt_err *err)
@@ -203,25 +206,27 @@ int cpt_twin_take(struct cpt_dump *d, struct cpt_err *err)
 
 /* ---- before ----------------------------------------------------------- */
 
-/* Small processes are copied in the pause anyway; of the others smaps is not read in it. */
+/* Small processes are copied in the pause, unless they are many; of large ones smaps is not read in it. */
 void cpt_twin_forecast(struct cpt_dump *d, uint64_t so_far, uint64_t *calm, uint64_t *busy)
 {
-	uint64_t copy = 0, twin = 0, large = 0, spaces = 0;
+	uint64_t copy = 0, twin = 0, large = 0, spaces = 0, all = 0;
 
 	*calm = so_far;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		all += d->tasks[i].zombie ? 0 : d->tasks[i].status.vm_anon_kib;
 	for (unsigned i = 0; i < d->ntasks; i++) {
 		const struct cpt_task *t = &d->tasks[i];
 		uint64_t kib = t->zombie ? 0 : t->status.vm_anon_kib, ns = kib / 4 * COPY_NS;
 
 		spaces += !t->zombie;
 		twin += t->zombie ? 0 : cpt_twin_ns(kib, 0);
-		if (kib < SMALL_KIB) {
+		if (kib < (all < MANY_KIB ? SMALL_KIB : TINY_KIB)) {
 			*calm += ns;
 			continue;
 		}
-		large++;
+		large += kib >= SMALL_KIB;
 		copy += ns;
-		*calm += REST_NS + kib / (1024 * 1024) * SCAN_NS;
+		*calm += (kib < SMALL_KIB ? REST_SMALL_NS : REST_NS) + kib * SCAN_NS / (1024 * 1024);
 	}
 	if (large)
 		*calm -= CPT_MIN(so_far, d->smaps_ns);

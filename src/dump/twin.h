@@ -10,6 +10,13 @@
 
 #include "dump/engine.h"
 
+/* huge.c */
+/** cpt_huge_note - before the pause: where a process has huge pages */
+void cpt_huge_note(struct cpt_dump *d, pid_t pid);
+/** cpt_huge_mend - when all is done: those that were split since are joined again, as far as there is memory */
+void cpt_huge_mend(struct cpt_dump *d);
+void cpt_huge_free(struct cpt_dump *d);
+
 /* spare.c */
 /** cpt_spare_pids - how many more processes may be made where @pid is */
 uint64_t cpt_spare_pids(struct cpt_dump *d, pid_t pid);
