@@ -15,7 +15,9 @@ cache=${CPTOOL_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cptool-kernel}
 #   kasan   the same, with memory debugging
 #   stock   without the series, to show what it repairs
 #   resume  stock with the first patch, which is a fix that stands alone
-flavours="series debug kasan stock resume"
+#   no-handing, no-process
+#           the series without something that signal.kill does; see without/
+flavours="series debug kasan stock resume no-handing no-process"
 
 say() {
 	echo "kernel: $*" >&2
@@ -63,6 +65,7 @@ tarball() {
 tree_of() {
 	case $1 in
 	resume) echo stock ;;
+	no-*) echo series ;;
 	*) echo "$1" ;;
 	esac
 }
@@ -78,6 +81,7 @@ patches() {
 	case $1 in
 	stock) ;;
 	resume) ls "$here"/patches/0001-*.patch ;;
+	no-*) patches series; echo "$here/without/${1#no-}.patch" ;;
 	*) ls "$here"/patches/[0-9]*.patch | grep -v /0000- ;;
 	esac
 }

@@ -109,6 +109,59 @@ static void t_frozen_fatal(void)
 	}
 }
 
+/* signals that dump core wait for the thaw, on v2 too */
+static void t_frozen_core(void)
+{
+	static const int sigs[] = { SIGQUIT, SIGABRT, SIGSYS };
+
+	for (size_t i = 0; i < 3; i++) {
+		pid_t busy = spawn("t", count_busy), sleeper = spawn("t", NULL);
+		long b;
+
+		freeze_wait("t");
+		b = sh->busy;
+		REQUIRE(group_signal("t", sigs[i]) == 0);
+		let_time_pass(20);
+		REQUIRE(alive(busy) && alive(sleeper) && is_frozen("t"));
+		thaw("t");
+		require_killed(busy, sigs[i]);
+		require_killed(sleeper, sigs[i]);
+		REQUIRE(sh->busy == b);
+	}
+}
+
+static void blocks_term(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* nor does a signal end whoever blocks it, or has a tracer that is asked first */
+static void t_frozen_traced(void)
+{
+	pid_t traced = spawn("t", count_busy), blocks = spawn("t", blocks_term);
+	int status;
+	long b;
+
+	REQUIRE(ptrace(PTRACE_SEIZE, traced, 0, 0) == 0);
+	freeze_wait("t");
+	b = sh->busy;
+	REQUIRE(group_signal("t", SIGTERM) == 0);
+	let_time_pass(20);
+	REQUIRE(alive(traced) && pending(blocks, SIGTERM) && is_frozen("t"));
+	thaw("t");
+	REQUIRE(WAIT_UNTIL(waitpid(traced, &status, WNOHANG) == traced));
+	REQUIRE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTERM && sh->busy == b);
+	REQUIRE(ptrace(PTRACE_CONT, traced, 0, SIGTERM) == 0);
+	require_killed(traced, SIGTERM);
+	REQUIRE(alive(blocks) && pending(blocks, SIGTERM));
+	REQUIRE(group_signal("t", 9) == 0);
+	require_killed(blocks, 9);
+}
+
 static void t_frozen_parent(void)
 {
 	pid_t pid;
@@ -150,6 +203,8 @@ const struct test frozen_cases[] = {
 	CASE("frozen", "9 to a FROZEN group acts at the thaw, at once", t_frozen_9_v1, .only = V1),
 	CASE("frozen", "9 and 15 end a frozen group as it is", t_frozen_9_v2, .only = V2),
 	CASE("frozen", "1, 15 and 64 to a frozen group, and no 0, 65, -1 or text", t_frozen_fatal),
+	CASE("frozen", "what dumps core acts at the thaw", t_frozen_core),
+	CASE("frozen", "15 to a traced member, and one that blocks it", t_frozen_traced),
 	CASE("frozen", "a handler runs at the thaw", t_frozen_handled),
 	CASE("frozen", "19 to a frozen group stops it at the thaw", t_frozen_stop),
 	CASE("frozen", "a group whose parent is frozen", t_frozen_parent),

@@ -135,7 +135,7 @@ static void t_namespace_init(void)
 	require_killed(pid, 9);
 }
 
-/* A kernel thread may be in a v1 group; it has no use for signals. */
+/* A kernel thread may be in a group; it has no use for signals. */
 static void t_kernel_threads(void)
 {
 	char path[64], name[64], text[16];
@@ -235,6 +235,6 @@ const struct test member_cases[] = {
 	CASE("signal", "a member whose threads exec", t_execing),
 	CASE("signal", "init of a pid namespace", t_namespace_init),
 	CASE("signal", "the machine's init", t_global_init),
-	CASE("signal", "kernel threads are left alone", t_kernel_threads, .only = V1),
+	CASE("signal", "kernel threads are left alone", t_kernel_threads),
 	{ }
 };
