@@ -32,7 +32,8 @@ static const char *image_name(const struct cpt_restore_options *opt)
 
 #define REAP_MS 5000
 
-static bool is_zombie(pid_t pid)
+/* the state of a process as /proc/PID/stat has it, and its parent; 0 when it is gone */
+static char state_of(pid_t pid, pid_t *parent)
 {
 	CPT_AUTO(buf) struct cpt_buf buf = { NULL, 0, 0 };
 	struct cpt_err ignored;
@@ -40,35 +41,53 @@ static bool is_zombie(pid_t pid)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	return !cpt_read_at(AT_FDCWD, path, &buf, &ignored) && !cpt_parse_stat(buf.data, &stat, &ignored) &&
-	       stat.state == 'Z';
+	if (cpt_read_at(AT_FDCWD, path, &buf, &ignored) || cpt_parse_stat(buf.data, &stat, &ignored))
+		return 0;
+	*parent = stat.ppid;
+	return stat.state;
 }
 
-/* The one who died in the dump may still wait for its parent to notice. */
-static bool taken(pid_t pid)
+/*
+ * A number is free once the kernel knows nothing by it, which F_SETOWN tells. For
+ * kill(2) a process is gone a moment before (release_task() of Linux 6.15 and later
+ * frees the number after all else), and it does not see sessions and groups.
+ */
+static bool in_use(int fd, pid_t pid)
 {
-	uint64_t end = cpt_now_ns() + REAP_MS * 1000000ULL;
+	return fcntl(fd, F_SETOWN, pid) == 0;
+}
 
-	while (kill(pid, 0) == 0 || errno == EPERM) {
-		if (!is_zombie(pid) || cpt_now_ns() > end)
-			return true;
+static void look_at_pid(struct cpt_restore *r, int fd, uint64_t end, pid_t pid, const char *comm)
+{
+	pid_t parent = 0;
+	char state = 0;
+
+	/* the one who died in the dump may still wait for its parent to notice */
+	while (in_use(fd, pid)) {
+		state = state_of(pid, &parent);
+		if ((state && !strchr("ZXx", state)) || cpt_now_ns() > end)
+			break;
 		cpt_sleep_us(1000);
 	}
-	return false;
-}
-
-static void look_at_pid(struct cpt_restore *r, pid_t pid, const char *comm)
-{
-	if (taken(pid))
-		cpt_missing(r, "pid %d, which %s needs, is taken here; end that process or restore in a pid namespace (unshare --pid --fork --mount-proc)",
-			    pid, comm);
+	if (!in_use(fd, pid))
+		return;
+	if (state == 'Z')
+		cpt_missing(r, "pid %d, which %s needs, is a zombie here, which its parent %d has not waited for; end that one",
+			    pid, comm, parent);
+	else
+		cpt_missing(r, "pid %d, which %s needs, is taken here%s; end that process or restore in a pid namespace (unshare --pid --fork --mount-proc)",
+			    pid, comm, state ? "" : " by a process group or session");
 }
 
 static int look_at_host(struct cpt_restore *r, struct cpt_err *err)
 {
 	const Cpt__Header *h = r->header;
+	CPT_AUTO(fd) int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uint64_t end = cpt_now_ns() + REAP_MS * 1000000ULL;
 	struct cpt_vdso own;
 
+	if (fd < 0)
+		return cpt_fail_sys(err, "open /dev/null");
 	if (cpt_own_vdso(&own, err))
 		return -1;
 	if (h->vdso.len != own.text_end - own.text ||
@@ -77,11 +96,11 @@ static int look_at_host(struct cpt_restore *r, struct cpt_err *err)
 	for (unsigned i = 0; i < r->ntasks; i++) {
 		const struct cpt_rtask *t = r->order[i];
 
-		look_at_pid(r, t->pid, t->comm);
+		look_at_pid(r, fd, end, t->pid, t->comm);
 		for (unsigned k = 1; k < t->nthreads; k++)
-			look_at_pid(r, t->threads[k].tid, t->comm);
+			look_at_pid(r, fd, end, t->threads[k].tid, t->comm);
 		if (!t->parent && t->birth_session && !cpt_restore_find(r, t->birth_session))
-			look_at_pid(r, t->birth_session, "the session of a task");
+			look_at_pid(r, fd, end, t->birth_session, "the session of a task");
 	}
 	return 0;
 }
