@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """memory - the memory controller of a group, whichever there is; needs lib"""
+import atexit
 import os
 import lib
 from lib import wait_until
@@ -32,6 +33,7 @@ class V1:
         self.path = "%s/cptool-test-%d-%s" % (memory_mount(), os.getpid(), os.path.basename(group.path))
         os.mkdir(self.path)
         self.inner = self.path
+        atexit.register(lambda: os.path.exists(self.path) and (group.destroy(), self.remove()))
         if not swap:
             self.write("memory.swappiness", 0)
 
