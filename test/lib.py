@@ -38,6 +38,10 @@ class Failed(Exception):
     """a step without which the case makes no sense went wrong"""
 
 
+class Ended(Failed):
+    """there was nothing left to dump"""
+
+
 # ---- TAP --------------------------------------------------------------
 
 class Tap:
@@ -448,7 +452,7 @@ def dump(group, image, *options, gone=True):
     pids = group.pids()
     r = cptool("dump", *options, "-o", image, group.path)
     if r.status != 0:
-        raise Failed("dump failed\n%s" % r)
+        raise (Ended if "holds no processes" in r.err else Failed)("dump failed\n%s" % r)
     if gone:
         # a group is empty a moment before its last task is a zombie
         wait_until(5, lambda: group.empty() and not any(exists(p) for p in pids), "the end of %s after the dump" % pids[:50])
