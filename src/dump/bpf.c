@@ -175,7 +175,7 @@ static uint32_t find_type(const struct cpt_btf *b, unsigned kind, const char *na
 }
 
 /* Offset in bytes of a member, also one inside unnamed structures; -1 if there is none. */
-static long find_member(const struct cpt_btf *b, uint32_t id, const char *name, unsigned depth)
+static long find_member(const struct cpt_btf *b, uint32_t id, const char *name, uint32_t *type, unsigned depth)
 {
 	const struct btf_type *t = id && id < b->n ? (const struct btf_type *)(b->data + b->types[id]) : NULL;
 	const struct btf_member *m = (const struct btf_member *)(t + 1);
@@ -187,20 +187,42 @@ static long find_member(const struct cpt_btf *b, uint32_t id, const char *name, 
 		uint32_t bits = BTF_INFO_KFLAG(t->info) ? BTF_MEMBER_BIT_OFFSET(m[i].offset) : m[i].offset;
 		long within;
 
-		if (strcmp(name_of(b, m[i].name_off), name) == 0)
+		if (strcmp(name_of(b, m[i].name_off), name) == 0) {
+			*type = m[i].type;
 			return bits & 7 ? -1 : (long)(bits / 8);
+		}
 		if (*name_of(b, m[i].name_off))
 			continue;
-		within = find_member(b, m[i].type, name, depth + 1);
+		within = find_member(b, m[i].type, name, type, depth + 1);
 		if (within >= 0)
 			return within + (long)(bits / 8);
 	}
 	return -1;
 }
 
+/* The same for a member of a member: "seccomp.mode". */
+static long find_path(const struct cpt_btf *b, uint32_t id, const char *path)
+{
+	long at = 0;
+
+	for (const char *end; ; path = end + 1) {
+		char name[64];
+		long within;
+
+		end = strchrnul(path, '.');
+		snprintf(name, sizeof(name), "%.*s", (int)(end - path), path);
+		within = find_member(b, id, name, &id, 0);
+		if (within < 0)
+			return -1;
+		at += within;
+		if (!*end)
+			return at;
+	}
+}
+
 long cpt_btf_offset(const struct cpt_btf *b, const char *type, const char *member)
 {
-	return find_member(b, find_type(b, BTF_KIND_STRUCT, type), member, 0);
+	return find_path(b, find_type(b, BTF_KIND_STRUCT, type), member);
 }
 
 /* ---- programs -------------------------------------------------------- */
@@ -270,8 +292,13 @@ static int build(struct program *p, const struct cpt_btf *b, const unsigned *nee
 
 		if (f[i].type) {
 			off = cpt_btf_offset(b, f[i].type, f[i].member);
-			if (off < 0 || off > INT16_MAX)
+			if (off < 0 && f[i].optional) {
+				insn(p, BPF_ST | BPF_MEM | BPF_DW, 10, 0, record + 8 * (int)i, 0);
+				continue;
+			}
+			if (off < 0 || off > INT16_MAX - (long)f[i].plus)
 				return -1;
+			off += f[i].plus;
 			if (f[i].pointer)
 				load_pointer(p, (long)f[i].at, off, record + 8 * (int)i);
 			else

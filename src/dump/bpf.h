@@ -25,12 +25,14 @@ long cpt_btf_offset(const struct cpt_btf *btf, const char *type, const char *mem
 struct cpt_bpf_field {
 	unsigned at;		/* where the program's context points at the structure: 8, 16, 24; bytes */
 	const char *type;	/* NULL: the number stands in the context itself, or is the pointer there */
-	const char *member;
+	const char *member;	/* "a.b" for one inside a structure that is a member */
 	unsigned size;
-	bool pointer;
+	bool pointer;		/* or anything else of 8 bytes that is no number */
+	unsigned plus;		/* bytes behind where the member begins */
+	bool optional;		/* 0 is recorded if there is no such member */
 };
 
-#define CPT_BPF_FIELDS 8
+#define CPT_BPF_FIELDS 28
 
 /**
  * cpt_bpf_iterator - load a program for iterator @name ("task_file") that records @n fields

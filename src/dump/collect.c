@@ -142,8 +142,17 @@ static int one_process(struct cpt_dump *d, struct pipeline *p, struct cpt_task *
 	if (look(d, t, err))
 		return -1;
 	for (unsigned i = 0; i < t->nthreads; i++)
-		if (ask(d, p, t, i, err))
+		if (!t->threads[i].model && ask(d, p, t, i, err))
 			return -1;
+	return 0;
+}
+
+static int like(struct cpt_dump *d, struct cpt_task *t, struct cpt_err *err)
+{
+	for (unsigned i = 1; i < t->nthreads; i++)
+		for (unsigned k = 0; t->threads[i].model && kind(k); k++)
+			if (kind(k)->like_thread && kind(k)->like_thread(d, t, &t->threads[i], err))
+				return within_kind(t, k, err);
 	return 0;
 }
 
@@ -157,7 +166,12 @@ static int all_processes(struct cpt_dump *d, struct pipeline *p, struct cpt_err 
 		if (!d->tasks[i].zombie && one_process(d, p, &d->tasks[i], err))
 			return -1;
 	}
-	return tell(d, &p->slot[!p->now], err);
+	if (tell(d, &p->slot[!p->now], err))
+		return -1;
+	for (unsigned i = 0; i < d->ntasks; i++)
+		if (like(d, &d->tasks[i], err))
+			return -1;
+	return 0;
 }
 
 /* Whatever failed: who is in a batch must come out of it, to be let go as it was. */

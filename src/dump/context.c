@@ -112,8 +112,10 @@ static void abort_rseq(struct cpt_remote *r)
 	there = (struct iovec){ (void *)(uintptr_t)at, sizeof(cs) };
 	if (process_vm_readv(r->tid, &here, 1, &there, 1, 0) != sizeof(cs))
 		return;
-	if (pc - cs.start_ip < cs.post_commit_offset)
+	if (pc - cs.start_ip < cs.post_commit_offset) {
 		cpt_arch_set_pc(&r->regs, cs.abort_ip);
+		r->as_stopped = false;
+	}
 }
 
 void cpt_dump_hold_context(struct cpt_remote *r)
@@ -121,9 +123,12 @@ void cpt_dump_hold_context(struct cpt_remote *r)
 	struct cpt_syscall s;
 
 	cpt_arch_syscall(&r->regs, &s);
-	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr))
+	if (s.inside && s.ret == -EINTR && gives_up_on_any_stop(s.nr)) {
 		cpt_arch_set_result(&r->regs, -ERESTARTNOHAND);
-	abort_rseq(r);
+		r->as_stopped = false;
+	}
+	if (!s.inside)		/* no such sequence may hold a system call */
+		abort_rseq(r);
 }
 
 int cpt_dump_context(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,

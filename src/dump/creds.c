@@ -52,7 +52,7 @@ static int look_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 {
 	struct cpt_status status;
 
-	if (t->nthreads == 1 || ptrace(PTRACE_SETOPTIONS, th->tid, 0, PTRACE_O_SUSPEND_SECCOMP) == 0)
+	if (t->nthreads == 1 || th->model || ptrace(PTRACE_SETOPTIONS, th->tid, 0, PTRACE_O_SUSPEND_SECCOMP) == 0)
 		return 0;
 	if (read_thread_status(d, t, th->tid, err) || cpt_parse_status(d->buf.data, &status, err))
 		return -1;
@@ -225,10 +225,18 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 	return 0;
 }
 
+static int like_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err)
+{
+	if (th->model != t->threads)
+		th->img->creds = th->model->img->creds;
+	return 0;
+}
+
 const struct cpt_dump_kind cpt_dump_creds = {
 	.name = "creds",
 	.look = look,
 	.look_thread = look_thread,
 	.ask_thread = ask_thread,
 	.tell_thread = tell_thread,
+	.like_thread = like_thread,
 };

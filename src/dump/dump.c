@@ -11,6 +11,7 @@
 
 #include "base/lazy.h"
 #include "base/vdso.h"
+#include "dump/alike.h"
 #include "dump/memory.h"
 #include "dump/track.h"
 #include "dump/twin.h"
@@ -365,6 +366,7 @@ static int run_once(const struct cpt_dump_options *opt, bool checking, struct at
 	cpt_dump_forget(&d);
 	cpt_dump_objects_free(&d);
 	cpt_view_free(&d);
+	cpt_alike_free(&d);
 	cpt_group_close(&d.group);
 	cpt_batch_free(&d.batch);
 	free(d.buf.data);

@@ -6,6 +6,7 @@
  *   look     from outside: /proc, pidfd_getfd, prlimit, …; the task is stopped
  *   ask      add calls to the batch of the leader / of each thread
  *   tell     read their results
+ *   like     do without: the answers of a thread are those of another (alike.h)
  * and writes one Task record. A kind fills its field of the message; memory
  * comes from d->arena. What can't be carried is refused with cpt_refuse(),
  * which lets the dump go on looking, so that all reasons come out at once.
@@ -30,6 +31,8 @@ struct cpt_thread {
 	pid_t tid;
 	struct cpt_remote remote;	/* .tid is 0 until it is seized */
 	bool stopped;
+	const struct cpt_facts *facts;	/* alike.h; NULL: nothing known */
+	struct cpt_thread *model;	/* which answers for this one; NULL: it is asked itself */
 	Cpt__Thread *img;
 };
 
@@ -110,6 +113,7 @@ struct cpt_dump {
 	struct cpt_buf maps;		/* for /proc/PID/smaps */
 	struct cpt_ahead *ahead;	/* private to ahead.c */
 	struct cpt_view *view;		/* private to view.c; NULL: there is none */
+	struct cpt_alike *alike;	/* private to alike.c; NULL: nothing known */
 	struct cpt_mapped *mapped;	/* private to mm.c */
 	struct cpt_objects *objects;	/* private to objects.c */
 	struct cpt_dump_memory *memory;	/* private to memory.c */
@@ -144,6 +148,8 @@ struct cpt_dump_kind {
 	int (*tell)(struct cpt_dump *d, struct cpt_task *t, const struct cpt_batch *b, void *state, struct cpt_err *err);
 	int (*ask_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_batch *b, void **state, struct cpt_err *err);
 	int (*tell_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err);
+	/* instead of both: th->model has been told, th->facts says what is different */
+	int (*like_thread)(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err);
 	/* once, when all processes have been looked at and before records are written */
 	int (*group)(struct cpt_dump *d, struct cpt_err *err);
 	/* once, at the end: write records of its own (objects, cgroups, …) */

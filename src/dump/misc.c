@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* misc.c - single settings of processes and threads; settings that can't be carried; namespaces */
+#include "dump/alike.h"
 #include "dump/view.h"
 #include "image/state.h"
 
@@ -81,6 +82,8 @@ static int look_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 {
 	uint64_t config[4] = { 0 };	/* mode, selector, offset, len */
 
+	if (th->model)		/* it would be refused for this */
+		return 0;
 	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, th->tid, sizeof(config), config) < 0 || !config[0])
 		return 0;
 	cpt_refuse(d, t, "thread %d: dispatches its own system calls (PR_SET_SYSCALL_USER_DISPATCH), which can't be carried; switch that off", th->tid);
@@ -268,6 +271,16 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 	return th == t->threads || in_own_namespaces(d, th->tid) ? 0 : tell_namespaces(d, t, th, a, b, err);
 }
 
+static int like_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err)
+{
+	char comm[sizeof(th->facts->comm) + 1] = "";
+
+	memcpy(comm, th->facts->comm, sizeof(th->facts->comm));
+	th->img->comm = cpt_arena_strdup(&d->arena, comm);
+	th->img->misc = th->model->img->misc;
+	return 0;
+}
+
 const struct cpt_dump_kind cpt_dump_misc = {
 	.name = "misc",
 	.look = look,
@@ -276,4 +289,5 @@ const struct cpt_dump_kind cpt_dump_misc = {
 	.tell = tell,
 	.ask_thread = ask_thread,
 	.tell_thread = tell_thread,
+	.like_thread = like_thread,
 };

@@ -63,21 +63,45 @@ static void tell_cpus(struct cpt_dump *d, Cpt__Sched *s, const unsigned char *cp
 		}
 }
 
-static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err)
+/* @nice: as the system call itself says it, 1 to 40 */
+static void keep(struct cpt_dump *d, struct cpt_thread *th, const struct cpt_sched_attr *attr, const unsigned char *cpus,
+		 int64_t nice, int64_t ioprio, int64_t slack)
 {
-	const struct asked *a = state;
 	Cpt__Sched *s = cpt_arena_new(&d->arena, Cpt__Sched);
-	int64_t ioprio = cpt_batch_ret(b, a->ioprio), slack = cpt_batch_ret(b, a->slack);
 
 	cpt__sched__init(s);
-	tell_attr(d, s, cpt_batch_out(b, a->attr));
-	tell_cpus(d, s, cpt_batch_out(b, a->cpus));
-	CPT_SET(s, nice, 20 - (int32_t)cpt_batch_ret(b, a->nice));	/* the call itself says 1 to 40 */
+	tell_attr(d, s, attr);
+	tell_cpus(d, s, cpus);
+	CPT_SET(s, nice, 20 - (int32_t)nice);
 	if (ioprio > 0)
 		CPT_SET(s, io_priority, (uint32_t)ioprio);
 	if (slack > 0)
 		CPT_SET(s, timer_slack_ns, (uint64_t)slack);
 	th->img->sched = s;
+}
+
+static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err)
+{
+	const struct asked *a = state;
+
+	keep(d, th, cpt_batch_out(b, a->attr), cpt_batch_out(b, a->cpus), cpt_batch_ret(b, a->nice),
+	     cpt_batch_ret(b, a->ioprio), cpt_batch_ret(b, a->slack));
+	return 0;
+}
+
+/* All but the timer slack can be asked from outside. */
+static int like_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err)
+{
+	struct cpt_sched_attr attr = { 0 };
+	unsigned char cpus[CPT_CPU_BYTES] = { 0 };
+	long nice;
+
+	if (syscall(SYS_sched_getattr, th->tid, &attr, sizeof(attr), 0) ||
+	    syscall(SYS_sched_getaffinity, th->tid, d->self->cpu_bytes, cpus) < 0 ||
+	    (nice = syscall(SYS_getpriority, PRIO_PROCESS, th->tid)) < 0)
+		return cpt_fail_sys(err, "thread %d", th->tid);
+	keep(d, th, &attr, cpus, nice, syscall(SYS_ioprio_get, 1, th->tid),
+	     (int64_t)th->model->img->sched->timer_slack_ns);
 	return 0;
 }
 
@@ -85,4 +109,5 @@ const struct cpt_dump_kind cpt_dump_sched = {
 	.name = "sched",
 	.ask_thread = ask_thread,
 	.tell_thread = tell_thread,
+	.like_thread = like_thread,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* signals.c - actions, alternate stacks, signals that are on their way */
-#include "dump/kinds.h"
+#include "dump/alike.h"
 #include "image/state.h"
 
 #include <signal.h>
@@ -156,9 +156,10 @@ static int ask_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread 
 	return 0;
 }
 
-static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err)
+/* Peeked at last: what a timer has sent since it was asked for its time must not be lost. */
+static int keep_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
+		       uint64_t stack, uint64_t size, unsigned flags, struct cpt_err *err)
 {
-	const struct cpt_kstack *k = cpt_batch_out(b, (size_t)state);
 	struct siginfos pending = { 0 };
 	Cpt__ThreadSignals *s;
 
@@ -167,19 +168,33 @@ static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread
 	take_out(d, t, &pending);
 	if (th->remote.owes_stop)
 		stopped(t);
-	if ((k->flags & SS_DISABLE || !k->size) && !pending.n)
+	if ((flags & SS_DISABLE || !size) && !pending.n)
 		return 0;
 	s = cpt_arena_new(&d->arena, Cpt__ThreadSignals);
 	cpt__thread_signals__init(s);
-	if (!(k->flags & SS_DISABLE) && k->size) {
-		CPT_SET(s, stack, k->sp);
-		CPT_SET(s, stack_size, k->size);
-		CPT_SET(s, stack_flags, k->flags & SS_AUTODISARM);
+	if (!(flags & SS_DISABLE) && size) {
+		CPT_SET(s, stack, stack);
+		CPT_SET(s, stack_size, size);
+		CPT_SET(s, stack_flags, flags & SS_AUTODISARM);
 	}
 	s->pending = pending.v;
 	s->n_pending = pending.n;
 	th->img->signals = s;
 	return 0;
+}
+
+static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, const struct cpt_batch *b, void *state, struct cpt_err *err)
+{
+	const struct cpt_kstack *k = cpt_batch_out(b, (size_t)state);
+
+	return keep_thread(d, t, th, k->sp, k->size, (unsigned)k->flags, err);
+}
+
+static int like_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err)
+{
+	const struct cpt_facts *f = th->facts;
+
+	return keep_thread(d, t, th, f->stack, f->stack_size, (unsigned)f->stack_flags, err);
 }
 
 const struct cpt_dump_kind cpt_dump_signals = {
@@ -188,4 +203,5 @@ const struct cpt_dump_kind cpt_dump_signals = {
 	.tell = tell,
 	.ask_thread = ask_thread,
 	.tell_thread = tell_thread,
+	.like_thread = like_thread,
 };

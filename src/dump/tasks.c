@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tasks.c - who is in the group, who they are to each other */
+#include "dump/alike.h"
 #include "dump/view.h"
 
 #include <fcntl.h>
@@ -198,7 +199,8 @@ int cpt_dump_relatives(struct cpt_dump *d, struct cpt_err *err)
 {
 	for (unsigned i = 0; i < d->ntasks; i++)
 		for (unsigned k = 0; k < d->tasks[i].nthreads; k++)
-			if (children_of(d, &d->tasks[i], d->tasks[i].threads[k].tid, err))
+			if (!cpt_alike_childless(d, &d->tasks[i].threads[k]) &&
+			    children_of(d, &d->tasks[i], d->tasks[i].threads[k].tid, err))
 				return -1;
 	if (d->nzombies) {
 		d->tasks = cpt_realloc(d->tasks, d->ntasks + d->nzombies, sizeof(*d->tasks));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* threads.c - registers of all kinds, and the addresses that the kernel keeps for a thread */
-#include "dump/engine.h"
+#include "dump/alike.h"
 
 #include <elf.h>
+#include <linux/futex.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -79,16 +80,31 @@ static int ask_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread 
 	return 0;
 }
 
+static void addresses(Cpt__Thread *img, uint64_t clear_child_tid, uint64_t robust_list, uint64_t robust_len)
+{
+	img->clear_child_tid = clear_child_tid;
+	img->robust_list = robust_list;
+	img->robust_list_len = robust_len;
+	img->has_clear_child_tid = clear_child_tid != 0;
+	img->has_robust_list = img->has_robust_list_len = robust_list != 0;
+}
+
 static int tell_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th,
 		       const struct cpt_batch *b, void *state, struct cpt_err *err)
 {
 	const struct asked *a = state;
+	uint64_t tid_address, robust_head, robust_len;
 
-	memcpy(&th->img->clear_child_tid, cpt_batch_out(b, a->tid_address), 8);
-	memcpy(&th->img->robust_list, cpt_batch_out(b, a->robust_head), 8);
-	memcpy(&th->img->robust_list_len, cpt_batch_out(b, a->robust_len), 8);
-	th->img->has_clear_child_tid = th->img->clear_child_tid != 0;
-	th->img->has_robust_list = th->img->has_robust_list_len = th->img->robust_list != 0;
+	memcpy(&tid_address, cpt_batch_out(b, a->tid_address), 8);
+	memcpy(&robust_head, cpt_batch_out(b, a->robust_head), 8);
+	memcpy(&robust_len, cpt_batch_out(b, a->robust_len), 8);
+	addresses(th->img, tid_address, robust_head, robust_len);
+	return 0;
+}
+
+static int like_thread(struct cpt_dump *d, struct cpt_task *t, struct cpt_thread *th, struct cpt_err *err)
+{
+	addresses(th->img, th->facts->clear_child_tid, th->facts->robust_list, sizeof(struct robust_list_head));
 	return 0;
 }
 
@@ -97,4 +113,5 @@ const struct cpt_dump_kind cpt_dump_threads = {
 	.look_thread = look_thread,
 	.ask_thread = ask_thread,
 	.tell_thread = tell_thread,
+	.like_thread = like_thread,
 };

@@ -9,7 +9,7 @@
  */
 #include "dump/view.h"
 
-#include "dump/bpf.h"
+#include "dump/alike.h"
 #include "dump/table.h"
 
 #include <linux/kcmp.h>
@@ -323,6 +323,7 @@ void cpt_view_begin(struct cpt_dump *d)
 		read_maps(v);
 		choose_teachers(v);
 	}
+	cpt_alike_begin(d, btf);
 	cpt_debug("view: %zu threads, %zu descriptors, %zu mappings", v->nthreads, v->nfiles, v->nmaps);
 	cpt_btf_free(btf);
 	v->btf = NULL;

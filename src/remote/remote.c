@@ -113,11 +113,14 @@ int cpt_remote_stopped(pid_t tid, int deadline_ms, struct cpt_remote *r, struct 
 		return -1;
 	if (ptrace(PTRACE_GETSIGMASK, tid, 8, &r->sigmask))
 		return cpt_fail_sys(err, "task %d: read signal mask", tid);
+	r->as_stopped = true;
 	return 0;
 }
 
 int cpt_remote_settle(struct cpt_remote *r, struct cpt_err *err)
 {
+	if (r->as_stopped && !r->exitkill)
+		return 0;
 	if (r->masked && set_mask(r->tid, r->sigmask, err) && err->sys != ESRCH)
 		return -1;
 	if (set_regs(r->tid, &r->regs, err) && err->sys != ESRCH)
@@ -172,6 +175,7 @@ static int step_inside(struct cpt_remote *r, const struct cpt_remote *other, str
 	e = cpt_remote_entry(r);
 	cpt_arch_way_back(&r->regs, r->sigmask, &way);
 	cpt_arch_enter_resume(&regs, &e);
+	r->as_stopped = false;
 	cpt_kill_here();
 	if (cpt_pwrite_all(r->mm->mem, &way, sizeof(way),
 			   tail(r->mm) + (off_t)offsetof(struct cpt_arch_tail, way[e.way])))

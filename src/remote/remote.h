@@ -125,6 +125,7 @@ struct cpt_remote {
 	int stop_signal;	/* one that the task ignores */
 	bool exitkill;		/* being restored: dies with cptool, so needs no way back */
 	bool masked;		/* signals are held back for batches */
+	bool as_stopped;	/* its registers and mask are what they were at the stop, and are to be so */
 	unsigned way;		/* inside the code: which of the two ways back is its own */
 	bool group_stopped;	/* it was in a group stop when seized, … */
 	int group_stop_signal;	/* … by SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU */
