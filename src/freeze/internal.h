@@ -46,6 +46,15 @@ int cpt_group_populated(const struct cpt_group *g, bool *ret, struct cpt_err *er
 /** cpt_group_unfrozen - name a task that does not freeze, for an error: "task 12 (dd) is in state D at …" */
 void cpt_group_unfrozen(const struct cpt_group *g, char *text, size_t size);
 
+/**
+ * cpt_group_all_frozen - are it and all groups below frozen, on v2
+ *
+ * The kernel's word for a group that has both tasks and groups below is true as soon as either are frozen
+ * (cgroup_update_frozen() looks at its tasks only, cgroup_propagate_frozen() at the groups below only;
+ * kernel/cgroup/freezer.c, Linux 5.2 to 6.18).
+ */
+int cpt_group_all_frozen(const struct cpt_group *g, bool *ret, struct cpt_err *err) CPT_CHECKED;
+
 /** cpt_group_walk - call @visit with each group's folder, parents first; stops at the first that fails */
 int cpt_group_walk(const struct cpt_group *g,
 		   int (*visit)(int fd, const char *path, void *arg, struct cpt_err *err),

@@ -78,6 +78,7 @@ static int v2_state(const struct cpt_group *g, enum cpt_state *ret, bool *self_f
 {
 	CPT_AUTO(fd) int self = openat(g->fd, "cgroup.freeze", O_RDONLY | O_CLOEXEC);
 	CPT_AUTO(fd) int events = openat(g->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	bool frozen = false;
 	char text[256];
 
 	if (self < 0 || events < 0)
@@ -87,7 +88,9 @@ static int v2_state(const struct cpt_group *g, enum cpt_state *ret, bool *self_f
 	*self_frozen = text[0] == '1';
 	if (read_small(events, "cgroup.events", text, sizeof(text), err))
 		return -1;
-	*ret = v2_frozen(text) ? CPT_FROZEN : *self_frozen ? CPT_FREEZING : CPT_RUNNING;
+	if (v2_frozen(text) && cpt_group_all_frozen(g, &frozen, err))
+		return -1;
+	*ret = frozen ? CPT_FROZEN : *self_frozen || v2_frozen(text) ? CPT_FREEZING : CPT_RUNNING;
 	return 0;
 }
 
@@ -199,11 +202,13 @@ static int v2_wait(const struct cpt_group *g, int deadline_ms, struct cpt_err *e
 		return cpt_fail_sys(err, "open %s/cgroup.events", g->path);
 	for (;;) {
 		struct timespec t = { 0, 0 };
+		bool frozen = false;
 		char text[256];
 
-		if (read_small(fd, "cgroup.events", text, sizeof(text), err))
+		if (read_small(fd, "cgroup.events", text, sizeof(text), err) ||
+		    (v2_frozen(text) && cpt_group_all_frozen(g, &frozen, err)))
 			return -1;
-		if (v2_frozen(text))
+		if (frozen)
 			return 0;
 		if (cpt_now_ns() >= end)
 			return timed_out(g, deadline_ms, err);

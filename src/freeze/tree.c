@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define DEPTH_MAX 64
 
@@ -240,6 +241,7 @@ int cpt_group_populated(const struct cpt_group *g, bool *ret, struct cpt_err *er
 
 struct suspect {
 	int rank;
+	bool stacks;		/* this kernel lets stacks be read */
 	char *text;
 	size_t size;
 	struct cpt_buf buf;
@@ -257,17 +259,27 @@ static bool read_word(int task, const char *file, char *ret, size_t size)
 	return true;
 }
 
-/* how much a task looks like the one that does not freeze; 0: it is frozen */
-static int rank(char state, bool kernel_thread, const char *where)
+/*
+ * How much a task looks like the one that does not freeze; 0: it is frozen, or may be.
+ * Of a running task no stack is to be read; @stacks: of others it is. On v1 D may be TASK_FROZEN.
+ */
+static int rank(char state, bool kernel_thread, const char *where, bool stacks)
 {
-	if (strstr(where, "do_freezer_trap") || strstr(where, "__refrigerator") ||
-	    strchr("tTZX", state))
+	/* get_signal() may hold the trap inline; who waits in vfork(2) counts as frozen */
+	static const char *const frozen[] = { "do_freezer_trap", "get_signal", "__refrigerator", "kernel_clone", "wait_for_vfork_done" };
+
+	for (unsigned i = 0; i < CPT_COUNT(frozen); i++)
+		if (!strcmp(where, frozen[i]))
+			return 0;
+	if (strchr("tTZX", state))
 		return 0;
 	if (kernel_thread)
 		return 4;
-	if (state == 'D')
+	if (state == 'R')
 		return 3;
-	return state == 'R' ? 2 : 1;
+	if (state == 'D')
+		return 2;
+	return stacks || (where[0] && strcmp(where, "0"));
 }
 
 static void suspect_task(pid_t tid, struct suspect *s)
@@ -293,7 +305,7 @@ static void suspect_task(pid_t tid, struct suspect *s)
 	else if (!read_word(task, "wchan", where, sizeof(where)))
 		where[0] = 0;
 	where[strcspn(where, "+")] = 0;
-	r = rank(state, kernel_thread, where);
+	r = rank(state, kernel_thread, where, s->stacks);
 	if (r <= s->rank)
 		return;
 	s->rank = r;
@@ -307,8 +319,10 @@ static int suspect_group(int fd, const char *path, void *arg, struct cpt_err *er
 {
 	struct suspect *s = arg;
 	CPT_AUTO(mem) pid_t *tids = NULL;
+	char own[8];
 	unsigned n = 0;
 
+	s->stacks = read_word(AT_FDCWD, "/proc/self/stack", own, sizeof(own));
 	if (cpt_read_at(fd, "cgroup.threads", &s->buf, err) && cpt_read_at(fd, "tasks", &s->buf, err))
 		return 0;
 	if (cpt_pids_parse(s->buf.data, &tids, &n, err))
@@ -327,4 +341,41 @@ void cpt_group_unfrozen(const struct cpt_group *g, char *text, size_t size)
 	if (cpt_group_walk(g, suspect_group, &s, &ignored))
 		cpt_debug("freezer: %s", ignored.text);
 	free(s.buf.data);
+}
+
+/* ---- frozen, with all that is below ------------------------------------ */
+
+struct frozen {
+	bool all;
+	struct cpt_buf buf;
+};
+
+static int look_for_unfrozen(int fd, const char *path, void *arg, struct cpt_err *err)
+{
+	char text[256] = "";
+	struct suspect s = { .text = text, .size = sizeof(text) };
+	struct frozen *f = arg;
+	struct stat st;
+
+	if (cpt_read_at(fd, "cgroup.events", &f->buf, err))
+		return err->sys == ENOENT || err->sys == ENODEV ? 0 : -1;
+	f->all = strstr(f->buf.data, "frozen 1\n");
+	/* of a group with others below the kernel may have looked at those only */
+	if (f->all && fstat(fd, &st) == 0 && st.st_nlink > 2) {
+		if (suspect_group(fd, path, &s, err))
+			return -1;
+		free(s.buf.data);
+		f->all = s.rank == 0;
+	}
+	return f->all ? 0 : -1;
+}
+
+int cpt_group_all_frozen(const struct cpt_group *g, bool *ret, struct cpt_err *err)
+{
+	struct frozen f = { .all = true };
+	int r = cpt_group_walk(g, look_for_unfrozen, &f, err);
+
+	free(f.buf.data);
+	*ret = f.all;
+	return r && f.all ? -1 : 0;
 }
